@@ -1,0 +1,49 @@
+# Everything is kept under .venv/ and dist/ in this folder; nothing else of the machine is touched.
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# The first Python that is new enough. Another one: make demo PYTHON=/path/to/python
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+    $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+python = $(or $(PYTHON),$(error Python 3.11 or newer is needed and was not found. \
+    Install it, or say where it is: make $(firstword $(MAKECMDGOALS)) PYTHON=/path/to/python3.11))
+
+# Handed over in the environment, so that any file name survives. A relative one starts where make was called.
+demo: export DEMO_FILE = $(value FILE)
+demo: export DEMO_FOLDER = $(or $(value PWD),$(CURDIR))
+
+.PHONY: help demo emulator test test-3 test-2.11 lint build clean tools airflow-3 airflow-2.11 wheel-3 wheel-2.11
+
+help:  ## Show this list
+	@sed -n 's/^\([a-z0-9.-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
+
+demo: airflow-3  ## Run the classic DAG against the emulator; FILE=path ingests a file of yours
+	@.venv/airflow-3/bin/python scripts/demo.py
+
+emulator: airflow-3  ## Start the emulator and leave it running until ctrl-C
+	@.venv/airflow-3/bin/python -m airflow_provider_catalog.emulator
+
+test: test-3 test-2.11  ## Run the whole test suite on Airflow 3 and on Airflow 2.11
+
+test-3: airflow-3  ## Run the whole test suite on the newest Airflow 3
+	.venv/airflow-3/bin/python -m pytest
+
+test-2.11: airflow-2.11  ## Run the whole test suite on Airflow 2.11
+	.venv/airflow-2.11/bin/python -m pytest
+
+lint: airflow-3  ## Check style, format and types
+	.venv/airflow-3/bin/ruff check .
+	.venv/airflow-3/bin/ruff format --check .
+	.venv/airflow-3/bin/mypy --strict airflow_provider_catalog
+
+build: tools  ## Build the wheel and the source archive into dist/
+	@rm -rf dist
+	.venv/tools/bin/uv build --quiet --python "$(python)" --out-dir dist
+	@ls dist
+
+clean:  ## Remove everything that was set up or built here
+	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# What each environment holds stands in scripts/environment.py.
+tools airflow-3 airflow-2.11 wheel-3 wheel-2.11:
+	@"$(python)" scripts/environment.py $@
