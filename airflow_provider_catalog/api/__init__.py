@@ -1,0 +1,1 @@
+"""The platform's HTTP API in plain Python: what goes over the wire, and what comes back. Imports no Airflow."""

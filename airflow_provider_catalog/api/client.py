@@ -1,0 +1,292 @@
+"""The client: one method for one call of the API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any, BinaryIO
+from urllib.parse import quote
+
+from airflow_provider_catalog.api.auth import auth_for
+from airflow_provider_catalog.api.errors import (
+    ApiError,
+    Failure,
+    InvalidInputError,
+    NotFoundError,
+    OutcomeUnknownError,
+    UnreachableError,
+)
+from airflow_provider_catalog.api.models import Batch, Dataset
+from airflow_provider_catalog.api.problems import ADVICE_BY_STATUS
+from airflow_provider_catalog.api.retries import DEFAULT_ATTEMPTS, Repeat
+from airflow_provider_catalog.api.settings import PlatformSettings
+from airflow_provider_catalog.api.transport import Call, Transport, user_agent
+from airflow_provider_catalog.api.validation import check_request
+
+IMPORT = "/data/foundation/import"
+CATALOG = "/data/foundation/catalog"
+SANDBOXES = "/data/foundation/sandbox-management/"
+
+PAGE_SIZE = 100
+IDS_PER_LOOK_UP = 20
+URL_LIMIT = 2000
+
+
+class CatalogClient:
+    """The platform's API in one sandbox of one organisation. Can be shared between threads.
+
+    Every method raises :class:`~airflow_provider_catalog.api.errors.ApiError` when the platform answers with an error and
+    :class:`~airflow_provider_catalog.api.errors.UnreachableError` when it gives no usable answer, after the repetitions that the
+    table in :mod:`airflow_provider_catalog.api.retries` allows.
+
+    :param settings: where the platform is and who is calling.
+    :param application: named in the ``User-Agent``, such as ``apache-airflow/3.3.2``.
+    :param on_token: told every new token before it is used, so that it can be masked in logs.
+    :param attempts: how often one call is sent at most.
+    """
+
+    def __init__(
+        self,
+        settings: PlatformSettings,
+        *,
+        application: str | None = None,
+        on_token: Callable[[str], None] | None = None,
+        attempts: int = DEFAULT_ATTEMPTS,
+    ) -> None:
+        agent = user_agent(application)
+        self.settings = settings
+        self.auth = auth_for(settings, user_agent=agent, on_token=on_token, attempts=attempts)
+        self._transport = Transport(
+            headers={
+                "User-Agent": agent,
+                "x-api-key": settings.client_id,
+                "x-gw-ims-org-id": settings.ims_org_id,
+                "x-sandbox-name": settings.sandbox_name,
+            },
+            timeout=settings.timeout,
+            auth=self.auth,
+            secrets=(settings.client_secret, settings.access_token),
+            attempts=attempts,
+        )
+
+    def close(self) -> None:
+        """Close the kept connections."""
+        self._transport.close()
+
+    # Batch ingestion: https://developer.adobe.com/experience-platform-apis/references/batch-ingestion/
+
+    def create_batch(self, payload: Mapping[str, Any]) -> str:
+        """Open a batch, and give its id.
+
+        :param payload: the body, from :func:`~airflow_provider_catalog.api.payloads.create_batch_payload`.
+        :raises OutcomeUnknownError: the answer was lost, so that the batch may or may not exist.
+        """
+        try:
+            answer = self._transport.send(
+                Call(
+                    "POST",
+                    f"{self.settings.host}{IMPORT}/batches",
+                    Repeat.UNSENT_ONLY,
+                    json=payload,
+                    answer="createdBatch",
+                )
+            )
+        except UnreachableError as error:
+            if error.sent:
+                raise OutcomeUnknownError(str(error), payload.get("externalId")) from error
+            raise
+        except ApiError as error:
+            if error.failure.status >= 500 or error.failure.status == 408:
+                raise OutcomeUnknownError(str(error), payload.get("externalId")) from error
+            raise
+        batch_id: str = answer["id"]
+        return batch_id
+
+    def put_file(
+        self, batch_id: str, dataset_id: str, remote_name: str, open_body: Callable[[], BinaryIO]
+    ) -> None:
+        """Send one file of a batch, replacing one of the same name.
+
+        :param batch_id: a batch that is still loading.
+        :param dataset_id: the dataset it was opened on.
+        :param remote_name: the file's path inside the batch; folders may denote partitions.
+        :param open_body: opens the file's bytes, with a length; called anew for each try.
+        """
+        check_request(batch_id, "batchId")
+        check_request(dataset_id, "datasetId")
+        self._transport.send(
+            Call(
+                "PUT",
+                self.file_url(batch_id, dataset_id, remote_name),
+                Repeat.SAFE,
+                headers={"Content-Type": "application/octet-stream"},
+                body=open_body,
+            )
+        )
+
+    def file_url(self, batch_id: str, dataset_id: str, remote_name: str) -> str:
+        """Give the address of a file in a batch.
+
+        :raises InvalidInputError: the name is not usable, or the address gets longer than the platform takes.
+        """
+        check_request(remote_name, "remoteName")
+        path = f"/batches/{batch_id}/datasets/{dataset_id}/files/{quote(remote_name, safe='/=')}"
+        url = f"{self.settings.host}{IMPORT}{path}"
+        if len(url) > URL_LIMIT:
+            allowed = f"a name with which the address stays within {URL_LIMIT} characters (it has {len(url)})"
+            raise InvalidInputError("remote_name", remote_name, allowed)
+        return url
+
+    def complete_batch(self, batch_id: str) -> None:
+        """Signal that all files of a batch are there. The platform accepts a repetition."""
+        self._signal(batch_id, "COMPLETE", Repeat.SAFE)
+
+    def abort_batch(self, batch_id: str) -> None:
+        """Give up a batch that is not promoted yet."""
+        self._signal(batch_id, "ABORT", Repeat.UNSENT_ONLY)
+
+    def revert_batch(self, batch_id: str) -> None:
+        """Take the data of a promoted batch out of the dataset."""
+        self._signal(batch_id, "REVERT", Repeat.UNSENT_ONLY)
+
+    def _signal(self, batch_id: str, action: str, repeat: Repeat) -> None:
+        check_request(batch_id, "batchId")
+        self._transport.send(
+            Call(
+                "POST",
+                f"{self.settings.host}{IMPORT}/batches/{batch_id}",
+                repeat,
+                params={"action": action},
+                headers={"Content-Type": "application/json"},
+            )
+        )
+
+    # Catalog: https://developer.adobe.com/experience-platform-apis/references/catalog/
+
+    def get_batch(self, batch_id: str) -> Batch:
+        """Look one batch up.
+
+        :raises NotFoundError: the Catalog does not know it, or does not know it yet.
+        """
+        check_request(batch_id, "batchId")
+        return Batch.parse(batch_id, self._look_up("batches", batch_id))
+
+    def get_batches(
+        self, batch_ids: Collection[str], *, properties: Collection[str] = ()
+    ) -> dict[str, Batch]:
+        """Look many batches up, a few requests for all. Those that the Catalog does not know are absent.
+
+        :param batch_ids: their ids.
+        :param properties: the top-level fields that are needed; empty for all.
+        """
+        for batch_id in batch_ids:
+            check_request(batch_id, "batchId")
+        wanted = list(dict.fromkeys(batch_ids))
+        found: dict[str, Batch] = {}
+        for start in range(0, len(wanted), IDS_PER_LOOK_UP):
+            chunk = wanted[start : start + IDS_PER_LOOK_UP]
+            try:
+                records = self._read(f"batches/{','.join(chunk)}", _properties(properties))
+            except NotFoundError:
+                records = {}
+            found |= {batch_id: Batch.parse(batch_id, record) for batch_id, record in records.items()}
+        return found
+
+    def list_batches(
+        self,
+        *,
+        dataset_id: str | None = None,
+        external_id: str | None = None,
+        statuses: Collection[str] = (),
+        created_after: int | None = None,
+        created_before: int | None = None,
+        order_by: str = "asc:created",
+        properties: Collection[str] = (),
+    ) -> Iterator[Batch]:
+        """Go through the batches that meet all filters, page by page.
+
+        :param dataset_id: batches on this dataset.
+        :param external_id: batches with this external id.
+        :param statuses: batches in one of these states.
+        :param created_after: batches created after this moment, in epoch milliseconds.
+        :param created_before: batches created before this moment, in epoch milliseconds.
+        :param order_by: ``asc:`` or ``desc:`` and a field. Ascending order is stable while batches are added.
+        :param properties: the top-level fields that are needed; empty for all.
+        """
+        if dataset_id is not None:
+            check_request(dataset_id, "datasetId")
+        if external_id is not None:
+            check_request(external_id, "externalId")
+        filters = {
+            "dataSet": dataset_id,
+            "externalId": external_id,
+            "status": ",".join(statuses) or None,
+            "createdAfter": created_after,
+            "createdBefore": created_before,
+            "orderBy": order_by,
+        }
+        params = {name: str(value) for name, value in filters.items() if value is not None}
+        for batch_id, record in self._pages("batches", params | _properties(properties)):
+            yield Batch.parse(batch_id, record)
+
+    def get_dataset(self, dataset_id: str) -> Dataset:
+        """Look one dataset up.
+
+        :raises NotFoundError: the sandbox has no such dataset.
+        """
+        check_request(dataset_id, "datasetId")
+        return Dataset.parse(dataset_id, self._look_up("dataSets", dataset_id))
+
+    def list_datasets(self, *, name: str | None = None) -> Iterator[Dataset]:
+        """Go through the datasets of the sandbox, page by page.
+
+        :param name: only those with this name.
+        """
+        params = {"orderBy": "asc:created"} | ({"name": name} if name is not None else {})
+        for dataset_id, record in self._pages("dataSets", params):
+            yield Dataset.parse(dataset_id, record)
+
+    def list_sandboxes(self) -> tuple[str, ...]:
+        """Give the names of the sandboxes that the credential may use."""
+        answer = self._transport.send(
+            Call("GET", f"{self.settings.host}{SANDBOXES}", Repeat.SAFE, answer="sandboxes")
+        )
+        return tuple(sandbox["name"] for sandbox in answer["sandboxes"])
+
+    def probe_sandbox(self) -> None:
+        """Read as little as possible from the sandbox's Catalog, to learn whether that is allowed."""
+        self._read("dataSets", {"limit": "1", "properties": "name"})
+
+    def _look_up(self, kind: str, object_id: str) -> Mapping[str, Any]:
+        records = self._read(f"{kind}/{object_id}", {})
+        if object_id not in records:
+            # Some versions of the Catalog answer an unknown id with an empty object.
+            raise NotFoundError(
+                Failure(
+                    call=f"GET {CATALOG}/{kind}/{object_id}",
+                    status=404,
+                    title="the Catalog does not know it",
+                    advice=ADVICE_BY_STATUS[404],
+                )
+            )
+        return records[object_id]
+
+    def _pages(self, kind: str, params: Mapping[str, str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        start = 0
+        while True:
+            page = self._read(kind, {**params, "limit": str(PAGE_SIZE), "start": str(start)})
+            yield from page.items()
+            if len(page) < PAGE_SIZE:
+                return
+            start += PAGE_SIZE
+
+    def _read(self, path: str, params: Mapping[str, str]) -> dict[str, Mapping[str, Any]]:
+        call = Call(
+            "GET", f"{self.settings.host}{CATALOG}/{path}", Repeat.SAFE, params=params, answer="objectsById"
+        )
+        answer: dict[str, Mapping[str, Any]] = self._transport.send(call)
+        return answer
+
+
+def _properties(properties: Iterable[str]) -> dict[str, str]:
+    names = ",".join(properties)
+    return {"properties": names} if names else {}

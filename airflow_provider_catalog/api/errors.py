@@ -1,0 +1,211 @@
+"""The exceptions of this package.
+
+::
+
+    CatalogError
+    ├── InvalidInputError        refused before anything was sent
+    ├── ApiError                 the platform answered with an error
+    │   ├── AuthenticationError      it does not accept the credentials
+    │   └── NotFoundError            it does not know what was asked for
+    ├── UnreachableError         no usable answer came
+    ├── OutcomeUnknownError      a batch was asked for; whether it exists is not known
+    ├── FileChangedError         a source file changed while it was uploaded
+    ├── BatchFailedError         the platform gave the batch up
+    ├── BatchStalledError        the platform is stuck on the batch
+    └── BatchStateError          the batch is in a state in which the call makes no sense
+
+``permanent`` tells whether another try could do better. All of them survive pickling.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airflow_provider_catalog.api.models import Batch
+
+GIVEN_TEXT_LIMIT = 120
+
+
+class CatalogError(Exception):
+    """Anything that this package raises on purpose."""
+
+    @property
+    def permanent(self) -> bool:
+        """Whether the same attempt would fail again."""
+        return True
+
+
+class InvalidInputError(CatalogError, ValueError):
+    """An argument or a connection field is not usable. Nothing was sent.
+
+    :param argument: what was wrong, by the name that the user knows it by.
+    :param given: the value, or a text that describes it where the value is a secret.
+    :param allowed: what would be accepted.
+    """
+
+    def __init__(self, argument: str, given: object, allowed: str) -> None:
+        super().__init__(argument, given, allowed)
+        self.argument = argument
+        self.given = given
+        self.allowed = allowed
+
+    def __str__(self) -> str:
+        given = repr(self.given)
+        if len(given) > GIVEN_TEXT_LIMIT:
+            given = f"{given[:GIVEN_TEXT_LIMIT]}…"
+        return f"{self.argument}: got {given}, expected {self.allowed}"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What is known of a call that the platform answered with an error. Holds no secret.
+
+    :param call: the method and path of the call, without query.
+    :param status: the HTTP status.
+    :param code: Adobe's own code, such as ``401013`` or ``XDM-1012-404``.
+    :param title: Adobe's short text.
+    :param detail: Adobe's longer text.
+    :param request_id: the id under which Adobe's support finds the call.
+    :param advice: what to do about it.
+    :param retry_after: how long the platform asks to wait, in seconds.
+    """
+
+    call: str
+    status: int
+    code: str | None = None
+    title: str | None = None
+    detail: str | None = None
+    request_id: str | None = None
+    advice: str | None = None
+    retry_after: float | None = None
+
+    def __str__(self) -> str:
+        parts = [f"{self.call} was answered with {self.status}"]
+        if self.code:
+            parts.append(f"code {self.code}")
+        parts += [text for text in (self.title, self.detail) if text]
+        if self.request_id:
+            parts.append(f"request id {self.request_id}")
+        sentence = ", ".join(parts[:1]) + "".join(f"; {part.rstrip('.')}" for part in parts[1:]) + "."
+        return f"{sentence} {self.advice}" if self.advice else sentence
+
+
+TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+class ApiError(CatalogError):
+    """The platform answered with an error; ``failure`` says which."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure)
+        self.failure = failure
+
+    @property
+    def permanent(self) -> bool:
+        """True for every status but the ones that pass by themselves."""
+        return self.failure.status not in TRANSIENT_STATUSES
+
+
+class AuthenticationError(ApiError):
+    """The credentials, or a token fresh from IMS, are not accepted."""
+
+
+class NotFoundError(ApiError):
+    """The platform does not know the batch, dataset or file in this sandbox."""
+
+
+class UnreachableError(CatalogError):
+    """No usable answer came: no connection, a time-out, a lost or unreadable answer.
+
+    :param call: the method and path of the call.
+    :param reason: what happened.
+    :param sent: whether the platform may have received the call.
+    :param lasting: whether another try would end the same way, as with an untrusted certificate.
+    """
+
+    def __init__(self, call: str, reason: str, *, sent: bool = True, lasting: bool = False) -> None:
+        super().__init__(call, reason)
+        self.call = call
+        self.reason = reason
+        self.sent = sent
+        self.lasting = lasting
+
+    @property
+    def permanent(self) -> bool:
+        """False unless the cause is one that stays."""
+        return self.lasting
+
+    def __str__(self) -> str:
+        return f"{self.call} got no usable answer: {self.reason}."
+
+
+class OutcomeUnknownError(CatalogError):
+    """``POST /batches`` was sent, and its answer was lost: the batch may or may not exist."""
+
+    def __init__(self, reason: str, external_id: str | None) -> None:
+        super().__init__(reason, external_id)
+        self.reason = reason
+        self.external_id = external_id
+
+    @property
+    def permanent(self) -> bool:
+        """False: another try may open a batch."""
+        return False
+
+    def __str__(self) -> str:
+        trace = (
+            f" Search the Catalog for externalId {self.external_id} to find it." if self.external_id else ""
+        )
+        return (
+            f"{self.reason} The platform may have opened a batch all the same; left alone, it stays empty and "
+            f"is abandoned by the platform.{trace}"
+        )
+
+
+class FileChangedError(CatalogError):
+    """A source file changed while it was being uploaded, so that what arrived is a mixture."""
+
+    @property
+    def permanent(self) -> bool:
+        """False: a file that has come to rest can be uploaded."""
+        return False
+
+
+class _BatchError(CatalogError):
+    """Something about one batch; ``batch`` is how the Catalog last showed it."""
+
+    def __init__(self, batch: Batch) -> None:
+        super().__init__(batch)
+        self.batch = batch
+
+
+class BatchFailedError(_BatchError):
+    """The platform gave the batch up; its errors are in the text. Fix the data and make a new batch."""
+
+    def __str__(self) -> str:
+        return f"Batch {self.batch.id} ended as {self.batch.status!r}. {self.batch.explanation}"
+
+
+class BatchStalledError(_BatchError):
+    """The platform has used up its own retries on the batch; only Adobe can move it."""
+
+    def __str__(self) -> str:
+        return (
+            f"Batch {self.batch.id} is stalled: the platform has used up its own retries. "
+            f"Ask Adobe's support, naming the batch, or load the data with a new batch. {self.batch.explanation}"
+        )
+
+
+class BatchStateError(_BatchError):
+    """The batch is in a state in which what was asked for makes no sense."""
+
+    def __init__(self, batch: Batch, wish: str, advice: str) -> None:
+        super().__init__(batch)
+        self.args = (batch, wish, advice)
+        self.wish = wish
+        self.advice = advice
+
+    def __str__(self) -> str:
+        return f"Batch {self.batch.id} is {self.batch.status!r} and can't be {self.wish}. {self.advice}"

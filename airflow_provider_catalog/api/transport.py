@@ -1,0 +1,251 @@
+"""One HTTP conversation with one service: the session, its time-outs and its refusals.
+
+Redirects are not followed, certificates are verified, and every answer but a 2xx becomes an exception.
+"""
+
+from __future__ import annotations
+
+import logging
+import platform
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, Protocol, cast
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError
+
+import airflow_provider_catalog
+from airflow_provider_catalog.api.errors import AuthenticationError, UnreachableError
+from airflow_provider_catalog.api.problems import api_error
+from airflow_provider_catalog.api.retries import DEFAULT_ATTEMPTS, Repeat, retrying
+from airflow_provider_catalog.api.validation import find_fault
+
+log = logging.getLogger(__name__)
+
+CONNECT_TIMEOUT = 10.0
+SEND_BLOCK_BYTES = 128 * 1024
+REDACTED = "***"
+
+
+class TokenAuth(Protocol):
+    """Puts a token on a request, and can replace one that was refused."""
+
+    def token(self) -> str:
+        """Give a token that is believed to be good."""
+
+    def renew(self, refused: str) -> None:
+        """Forget a token that the platform refused.
+
+        :raises AuthenticationError: there is no way to another one.
+        """
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of the API.
+
+    :param method: the HTTP method.
+    :param url: the address, quoted, without query.
+    :param repeat: what a second sending would do.
+    :param params: the query.
+    :param headers: beside those of the session.
+    :param json: a JSON body.
+    :param form: a form body.
+    :param body: opens a body of bytes, anew for each sending; it is closed afterwards.
+    :param answer: the definition in ``schemas/answers.json`` that the answer must meet, or None if the body does not matter.
+    """
+
+    method: str
+    url: str
+    repeat: Repeat
+    params: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    json: Mapping[str, Any] | None = None
+    form: Mapping[str, str] | None = field(default=None, repr=False)
+    body: Callable[[], BinaryIO] | None = None
+    answer: str | None = None
+
+    def __str__(self) -> str:
+        # No query, since that may hold what a user typed.
+        return f"{self.method} {urlsplit(self.url).path}"
+
+
+class Transport:
+    """Sends calls and repeats them as the table in :mod:`retries` allows. Can be shared between threads.
+
+    :param headers: sent with every call.
+    :param timeout: how long to wait for an answer, in seconds.
+    :param auth: where tokens come from; None for calls that need none.
+    :param secrets: texts that must not appear in an exception.
+    :param attempts: how often a call is sent at most.
+    :param sleep: waits between two tries.
+    """
+
+    def __init__(
+        self,
+        *,
+        headers: Mapping[str, str],
+        timeout: float,
+        auth: TokenAuth | None = None,
+        secrets: tuple[str | None, ...] = (),
+        attempts: int = DEFAULT_ATTEMPTS,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._session = _new_session(headers)
+        self._timeout = timeout
+        self._auth = auth
+        self._secrets = tuple(secret for secret in secrets if secret)
+        self._attempts = attempts
+        self._sleep = sleep
+
+    def send(self, call: Call) -> Any:
+        """Send a call, and give its answer: parsed JSON, or None where the call expects no body.
+
+        :raises ApiError: the platform answered with an error.
+        :raises UnreachableError: no usable answer came.
+        """
+        if self._auth is None:
+            return self._send_patiently(call, None)
+        token = self._auth.token()
+        try:
+            return self._send_patiently(call, token)
+        except AuthenticationError:
+            # The token may have been withdrawn before its time: one new token, one more chance.
+            self._auth.renew(token)
+        return self._send_patiently(call, self._auth.token())
+
+    def close(self) -> None:
+        """Close the kept connections."""
+        self._session.close()
+
+    def _send_patiently(self, call: Call, token: str | None) -> Any:
+        return retrying(call.repeat, self._attempts, self._sleep)(self._send_once, call, token)
+
+    def _send_once(self, call: Call, token: str | None) -> Any:
+        started = time.monotonic()
+        response = self._exchange(call, token)
+        log.debug("%s: %s after %.3f s", call, response.status_code, time.monotonic() - started)
+        if not 200 <= response.status_code < 300:
+            raise api_error(str(call), response, lambda text: self._redact(text, token))
+        return _parse(call, response) if call.answer else None
+
+    def _exchange(self, call: Call, token: str | None) -> requests.Response:
+        body = call.body() if call.body else None
+        try:
+            return self._session.request(
+                call.method,
+                call.url,
+                params=call.params,
+                headers=call.headers,
+                json=call.json,
+                data=body if body is not None else call.form,
+                auth=_Bearer(token),
+                timeout=(CONNECT_TIMEOUT, self._timeout),
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            raise _unreachable(call, error) from error
+        finally:
+            if body is not None:
+                body.close()
+
+    def _redact(self, text: str, token: str | None) -> str:
+        for secret in (*self._secrets, token):
+            if secret:
+                text = text.replace(secret, REDACTED)
+        return text
+
+
+class _Bearer(AuthBase):
+    """Puts a token on a request. Without one it does nothing, but keeps requests from looking for a ``.netrc``."""
+
+    def __init__(self, token: str | None) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._token is not None:
+            request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+class _UploadAdapter(HTTPAdapter):
+    """Sends bodies in large blocks, which nearly doubles the speed of an upload over the default of 16 KiB."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs, blocksize=SEND_BLOCK_BYTES)
+
+
+def user_agent(application: str | None = None) -> str:
+    """Name this package, and what it runs in, to Adobe's logs."""
+    own = f"airflow-provider-catalog/{airflow_provider_catalog.__version__}"
+    parts = (own, application, f"python/{platform.python_version()}")
+    return " ".join(part for part in parts if part)
+
+
+def _new_session(headers: Mapping[str, str]) -> requests.Session:
+    session = requests.Session()
+    session.mount("https://", _UploadAdapter())
+    session.mount("http://", _UploadAdapter())
+    # The Catalog documents gzip as the only encoding that it supports.
+    session.headers.update({"Accept": "application/json", "Accept-Encoding": "gzip", **headers})
+    return session
+
+
+def _parse(call: Call, response: requests.Response) -> Any:
+    try:
+        answer = response.json()
+    except (requests.exceptions.JSONDecodeError, RecursionError):
+        kind = response.headers.get("Content-Type") or "without a content type"
+        reason = (
+            f"{response.status_code} with a body that is not JSON ({kind}, {len(response.content)} bytes)"
+        )
+        raise UnreachableError(str(call), reason) from None
+    fault = find_fault(answer, cast(str, call.answer))
+    if fault is not None:
+        raise UnreachableError(str(call), fault)
+    return answer
+
+
+def _unreachable(call: Call, error: requests.RequestException) -> UnreachableError:
+    host = urlsplit(call.url).netloc
+    causes = list(_causes(error))
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+        reason = f"the certificate of {host} is not trusted; check the host and this machine's certificates"
+        return UnreachableError(str(call), reason, sent=False, lasting=True)
+    if isinstance(error, requests.exceptions.ProxyError):
+        return UnreachableError(str(call), f"the proxy on the way to {host} failed ({_root_text(causes)})")
+    if isinstance(error, requests.ConnectTimeout):
+        return UnreachableError(str(call), f"no connection to {host} in {CONNECT_TIMEOUT:g} s", sent=False)
+    if any(isinstance(cause, NewConnectionError) for cause in causes):
+        return UnreachableError(str(call), f"can't connect to {host} ({_root_text(causes)})", sent=False)
+    if isinstance(error, requests.Timeout):
+        return UnreachableError(str(call), f"{host} did not answer in time")
+    return UnreachableError(str(call), f"the connection to {host} broke ({_root_text(causes)})")
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Walk from an exception down to what first went wrong, through the ways in which requests and urllib3 wrap it."""
+    seen: set[int] = set()
+    todo: list[object] = [error]
+    while todo:
+        cause = todo.pop()
+        if not isinstance(cause, BaseException) or id(cause) in seen:
+            continue
+        seen.add(id(cause))
+        yield cause
+        todo += [cause.__context__, cause.__cause__, getattr(cause, "reason", None)]
+        if isinstance(cause, requests.RequestException | ProtocolError):
+            todo += cause.args
+
+
+def _root_text(causes: list[BaseException]) -> str:
+    """Name the lowest cause; its own text may quote an address with its query, so only system errors speak for themselves."""
+    for cause in reversed(causes):
+        if isinstance(cause, OSError) and not isinstance(cause, HTTPError) and cause.strerror:
+            return cause.strerror
+    return type(causes[-1]).__name__

@@ -1,0 +1,192 @@
+"""The hook: from an Airflow connection to a client of the platform."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+
+from airflow.providers.common.compat.sdk import BaseHook
+
+import airflow_provider_catalog
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Connection
+
+    from airflow_provider_catalog.api.client import CatalogClient
+    from airflow_provider_catalog.api.settings import PlatformSettings
+
+DEFAULT_CONN_ID = "adobe_catalog_default"
+
+
+class CatalogHook(BaseHook):
+    """Reach the platform through an Airflow connection of the type ``adobe_catalog``.
+
+    :param catalog_conn_id: the connection.
+    :param sandbox_name: another sandbox than the connection's.
+    """
+
+    conn_name_attr = "catalog_conn_id"
+    default_conn_name = DEFAULT_CONN_ID
+    conn_type = "adobe_catalog"
+    hook_name = "Adobe Experience Platform"
+
+    def __init__(
+        self, catalog_conn_id: str = DEFAULT_CONN_ID, sandbox_name: str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.catalog_conn_id = catalog_conn_id
+        self.sandbox_name = sandbox_name
+
+    @cached_property
+    def client(self) -> CatalogClient:
+        """The client. The connection is read when it is first asked for.
+
+        :raises InvalidInputError: a field of the connection is missing or not usable.
+        """
+        from airflow.providers.common.compat.sdk import mask_secret
+
+        from airflow_provider_catalog.api.client import CatalogClient
+
+        connection = self.get_connection(self.catalog_conn_id)
+        settings = settings_from(connection, connection.extra_dejson, self.sandbox_name)
+        for secret in (settings.client_secret, settings.access_token):
+            if secret:
+                mask_secret(secret)
+        return CatalogClient(settings, application=_application(), on_token=mask_secret)
+
+    def get_conn(self) -> CatalogClient:
+        """Give the client."""
+        return self.client
+
+    async def connect(self, *, attempts: int) -> CatalogClient:
+        """Make a client inside a trigger, where Airflow's connections must be read asynchronously.
+
+        The client can be used in threads: it holds resolved credentials and asks nothing of Airflow. Its tokens are not
+        masked by themselves, since the triggerers of some Airflow versions break when a thread asks for that.
+
+        :param attempts: how often one call is sent at most.
+        """
+        from airflow.providers.common.compat.connection import (
+            get_async_connection,
+            get_async_extra_dejson,
+        )
+        from airflow.providers.common.compat.sdk import mask_secret
+        from asgiref.sync import sync_to_async
+
+        from airflow_provider_catalog.api.client import CatalogClient
+
+        connection = await get_async_connection(self.catalog_conn_id)
+        extra = await get_async_extra_dejson(connection)
+        settings = settings_from(connection, extra, self.sandbox_name)
+        for secret in (settings.client_secret, settings.access_token):
+            if secret:
+                await sync_to_async(mask_secret)(secret)
+        return CatalogClient(settings, application=_application(), attempts=attempts)
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Prove the token, the organisation and the sandbox, and say which one is wrong."""
+        from airflow_provider_catalog.api.errors import CatalogError
+        from airflow_provider_catalog.hooks.probe import probe
+
+        try:
+            return True, probe(self.client)
+        except CatalogError as error:
+            return False, str(error)
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Give labels and hidden fields to the connection form of Airflow 2.11 and 3.1; later ones read the provider info."""
+        return cast(dict[str, Any], _connection_type()["ui-field-behaviour"])
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Give the custom fields to the connection form of Airflow 2.11 and 3.1; later ones read the provider info."""
+        try:
+            from flask_appbuilder.fieldwidgets import BS3PasswordFieldWidget, BS3TextFieldWidget
+            from wtforms import PasswordField, StringField
+        except ImportError:
+            # Airflow 3.0 without its optional form library has no custom fields, but must not lose the labels as well.
+            return {}
+
+        def widget(field: Mapping[str, Any]) -> Any:
+            kind, look = (
+                (PasswordField, BS3PasswordFieldWidget())
+                if field["schema"].get("format") == "password"
+                else (StringField, BS3TextFieldWidget())
+            )
+            return kind(field["label"], description=field["description"], widget=look)
+
+        return {name: widget(field) for name, field in _connection_type()["conn-fields"].items()}
+
+
+def settings_from(
+    connection: Connection, extra: Mapping[str, Any], sandbox_name: str | None = None
+) -> PlatformSettings:
+    """Read a connection.
+
+    :param connection: of the type ``adobe_catalog``, from the form, a URI or JSON.
+    :param extra: its extra, parsed.
+    :param sandbox_name: another sandbox than the connection's.
+    :raises InvalidInputError: a field is missing or not usable; it names the connection and the field.
+    """
+    from airflow_provider_catalog.api.errors import InvalidInputError
+    from airflow_provider_catalog.api.settings import PlatformSettings
+
+    given = {
+        "host": _host(connection),
+        "ims_host": _text(extra.get("ims_host")),
+        "scopes": _text(extra.get("scopes")),
+        "timeout": _timeout(extra.get("timeout")),
+    }
+    try:
+        return PlatformSettings(
+            client_id=_text(connection.login) or "",
+            client_secret=_text(connection.password),
+            access_token=_text(extra.get("access_token")),
+            ims_org_id=_text(extra.get("ims_org_id")) or "",
+            sandbox_name=_text(sandbox_name) or _text(extra.get("sandbox_name")) or "",
+            tenant=_text(extra.get("tenant")),
+            **{name: value for name, value in given.items() if value is not None},
+        )
+    except InvalidInputError as error:
+        name = f"{error.argument} (connection {connection.conn_id!r})"
+        raise InvalidInputError(name, error.given, error.allowed) from None
+
+
+def _host(connection: Connection) -> str | None:
+    """Put the parts together that a URI is taken apart into; a host of the form may hold them all."""
+    host = _text(connection.host)
+    if host is None:
+        return None
+    if connection.schema in ("http", "https") and "://" not in host:
+        host = f"{connection.schema}://{host}"
+    return f"{host.rstrip('/')}:{connection.port}" if connection.port else host
+
+
+def _timeout(value: object) -> float | None:
+    from airflow_provider_catalog.api.errors import InvalidInputError
+
+    text = _text(value)
+    if text is None:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise InvalidInputError("timeout", value, "a number of seconds") from None
+
+
+def _text(value: object) -> str | None:
+    """Take an empty form field for an absent one, and cut the blanks that come with copied values."""
+    return str(value).strip() or None if value is not None else None
+
+
+def _application() -> str:
+    import airflow
+
+    return f"apache-airflow/{airflow.__version__}"
+
+
+def _connection_type() -> dict[str, Any]:
+    types = cast(list[dict[str, Any]], airflow_provider_catalog.get_provider_info()["connection-types"])
+    return types[0]

@@ -1,0 +1,122 @@
+"""What one look at a batch, or a look that failed, means for somebody who waits for its promotion.
+
+A wait goes on through everything that may pass: a platform that is down or asks to slow down, answers that make no sense, a
+token that ran out, a batch that the Catalog does not show yet, and statuses that nobody has documented. It ends when the
+batch ends, when the batch stays stalled, when the platform goes on refusing to show it, or when nothing has been heard of
+the platform for too long.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from airflow_provider_catalog.api.errors import (
+    ApiError,
+    BatchFailedError,
+    BatchStalledError,
+    CatalogError,
+)
+from airflow_provider_catalog.api.models import Batch
+from airflow_provider_catalog.api.statuses import RETRYING, STALLED, Phase, is_known
+
+log = logging.getLogger(__name__)
+
+DEFAULT_STALLED_GRACE = 3600.0
+DEFAULT_MAX_UNREACHABLE = 1800.0
+
+# A batch may be missing from the Catalog shortly after it was opened, and a permission may take a moment to spread.
+REFUSAL_GRACE = 120.0
+REFUSALS = frozenset({400, 403, 404})
+
+
+@dataclass
+class BatchWatch:
+    """The memory of one wait. All times are epoch seconds.
+
+    :param batch_id: the batch that is waited for.
+    :param stalled_grace: for how many seconds a batch may be stalled.
+    :param max_unreachable: for how many seconds the platform may give no useful answer.
+    """
+
+    batch_id: str
+    stalled_grace: float = DEFAULT_STALLED_GRACE
+    max_unreachable: float = DEFAULT_MAX_UNREACHABLE
+    _status: str | None = field(default=None, init=False)
+    _stalled_since: float | None = field(default=None, init=False)
+    _trouble_since: float | None = field(default=None, init=False)
+    _refused_since: float | None = field(default=None, init=False)
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the last look was refused, so that a further one must tell whether that lasts."""
+        return self._refused_since is not None
+
+    def saw(self, batch: Batch, now: float) -> bool:
+        """Take note of a look; True when the batch is promoted.
+
+        :raises BatchFailedError: the platform gave the batch up.
+        :raises BatchStalledError: the batch has been stalled for longer than the grace.
+        """
+        self._trouble_since = self._refused_since = None
+        if batch.status != self._status:
+            self._announce(batch)
+            self._status = batch.status
+        if batch.phase is Phase.FAILED:
+            raise BatchFailedError(batch)
+        self._check_stalled(batch, now)
+        return batch.phase is Phase.SUCCEEDED
+
+    def missed(self, error: CatalogError, now: float) -> None:
+        """Take note of a look that failed.
+
+        :raises CatalogError: the error, when it ends the wait.
+        """
+        refused = isinstance(error, ApiError) and error.failure.status in REFUSALS
+        self._refused_since = (self._refused_since or now) if refused else None
+        self._trouble_since = self._trouble_since or now
+        if self._refused_since is not None and now - self._refused_since >= REFUSAL_GRACE:
+            raise error
+        if now - self._trouble_since >= self.max_unreachable:
+            log.error(
+                "Nothing was heard of batch %s for %s.", self.batch_id, _duration(now - self._trouble_since)
+            )
+            raise error
+        log.warning("Could not look at batch %s, and goes on waiting. %s", self.batch_id, error)
+
+    def _check_stalled(self, batch: Batch, now: float) -> None:
+        if batch.status != STALLED:
+            self._stalled_since = None
+            return
+        # The Catalog's own time outlives a restart of whoever waits; a clock ahead of ours tells nothing.
+        first_seen = self._stalled_since or now
+        self._stalled_since = min(first_seen, batch.updated or first_seen)
+        if now - self._stalled_since >= self.stalled_grace:
+            raise BatchStalledError(batch)
+
+    def _announce(self, batch: Batch) -> None:
+        if not is_known(batch.status):
+            log.warning(
+                "Batch %s has the unknown status %r, which is taken for running.", batch.id, batch.status
+            )
+        elif batch.status == RETRYING:
+            log.warning(
+                "Batch %s is retrying: the platform met an error and tries again. %s",
+                batch.id,
+                batch.explanation,
+            )
+        elif batch.status == STALLED:
+            grace = _duration(self.stalled_grace)
+            log.warning("Batch %s is stalled; the wait fails if that lasts for %s.", batch.id, grace)
+        elif batch.phase is Phase.WAITING_ON_CLIENT:
+            log.info(
+                "Batch %s is loading: its completion has not been signalled, or not been noticed yet.",
+                batch.id,
+            )
+        else:
+            log.info("Batch %s is %s.", batch.id, batch.status)
+
+
+def _duration(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))

@@ -1,0 +1,228 @@
+"""The life of a batch, one task for each step: open it, put files in, signal completion; or give it up."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from airflow_provider_catalog.hooks.catalog import DEFAULT_CONN_ID, CatalogHook
+from airflow_provider_catalog.hooks.failures import failing_fast
+from airflow_provider_catalog.links.dataset import DatasetLink
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+
+class CatalogOperator(BaseOperator):
+    """What all operators of this package share: a connection, a sandbox, and failing fast.
+
+    A permanent error fails the task at once, without retries; a transient one that lasts longer than the client's own patience
+    leaves the task to Airflow's retries.
+
+    :param catalog_conn_id: the connection (templated).
+    :param sandbox_name: another sandbox than the connection's (templated).
+    """
+
+    template_fields: Sequence[str] = ("catalog_conn_id", "sandbox_name")
+    ui_color = "#f5e1df"
+
+    def __init__(
+        self, *, catalog_conn_id: str = DEFAULT_CONN_ID, sandbox_name: str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.catalog_conn_id = catalog_conn_id
+        self.sandbox_name = sandbox_name
+
+    @cached_property
+    def hook(self) -> CatalogHook:
+        """The hook of the task's connection and sandbox."""
+        return CatalogHook(self.catalog_conn_id, self.sandbox_name)
+
+    def execute(self, context: Context) -> Any:
+        """Do the work.
+
+        :raises AirflowFailException: it can't be done, whatever the number of tries.
+        """
+        with failing_fast():
+            return self.work(context)
+
+    def work(self, context: Context) -> Any:
+        """Do what this operator is for."""
+        raise TypeError(f"{type(self).__name__} must define work()")
+
+
+class CreateBatchOperator(CatalogOperator):
+    """Open a batch on a dataset. The new batch's id is the return value.
+
+    See https://experienceleague.adobe.com/en/docs/experience-platform/ingestion/batch/api-overview. All arguments are templated.
+
+    :param dataset_id: the dataset's id.
+    :param input_format: ``json`` (one object a line), ``multiline-json`` (one array, or objects over several lines), ``parquet``,
+        ``csv``, or a mapping in Adobe's names with options, such as ``{"format": "csv", "delimiter": ";"}``.
+    :param tags: names with a text or a list of texts, kept on the batch.
+    :param enable_error_diagnostics: whether the platform keeps the reasons why rows were rejected.
+    :param partial_ingestion_percent: how many per cent of the rows may be rejected before the batch fails, 0 to 100.
+    :param replay_predecessors: the ids of batches that this one replaces.
+    :param replay_predecessors_by_external_id: the same, by external ids.
+    :param replay_reason: why; ``replace`` unless given.
+    :param external_id: a name of your own for the batch, by which it can be found in the Catalog.
+    """
+
+    template_fields: Sequence[str] = (
+        *CatalogOperator.template_fields,
+        "dataset_id",
+        "input_format",
+        "tags",
+        "enable_error_diagnostics",
+        "partial_ingestion_percent",
+        "replay_predecessors",
+        "replay_predecessors_by_external_id",
+        "replay_reason",
+        "external_id",
+    )
+    operator_extra_links = (DatasetLink(),)
+
+    def __init__(
+        self,
+        *,
+        dataset_id: str,
+        input_format: str | Mapping[str, Any] = "json",
+        tags: Mapping[str, str | Sequence[str]] | None = None,
+        enable_error_diagnostics: bool | str | None = None,
+        partial_ingestion_percent: float | str | None = None,
+        replay_predecessors: str | Sequence[str] | None = None,
+        replay_predecessors_by_external_id: str | Sequence[str] | None = None,
+        replay_reason: str | None = None,
+        external_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.dataset_id = dataset_id
+        self.input_format = input_format
+        self.tags = tags
+        self.enable_error_diagnostics = enable_error_diagnostics
+        self.partial_ingestion_percent = partial_ingestion_percent
+        self.replay_predecessors = replay_predecessors
+        self.replay_predecessors_by_external_id = replay_predecessors_by_external_id
+        self.replay_reason = replay_reason
+        self.external_id = external_id
+
+    def work(self, context: Context) -> str:
+        """Open the batch, and give its id."""
+        from airflow_provider_catalog.api.payloads import create_batch_payload
+
+        payload = create_batch_payload(
+            dataset_id=self.dataset_id,
+            input_format=self.input_format,
+            tags=self.tags,
+            enable_error_diagnostics=self.enable_error_diagnostics,
+            partial_ingestion_percent=self.partial_ingestion_percent,
+            replay_predecessors=self.replay_predecessors,
+            replay_predecessors_by_external_id=self.replay_predecessors_by_external_id,
+            replay_reason=self.replay_reason,
+            external_id=self.external_id,
+        )
+        client = self.hook.client
+        batch_id = client.create_batch(payload)
+        self.log.info(
+            "Opened batch %s on dataset %s in sandbox %s.",
+            batch_id,
+            self.dataset_id,
+            client.settings.sandbox_name,
+        )
+        DatasetLink.push(context, client.settings, self.dataset_id)
+        return batch_id
+
+
+class UploadFilesOperator(CatalogOperator):
+    """Stream local files into a batch. All arguments are templated.
+
+    Folders of the form ``key=value`` right above a file, and all folders that a glob's wildcards went through, are kept as its
+    path in the batch. A file of the same name is replaced, so that a retry does no harm.
+
+    :param batch_id: a batch that is still loading.
+    :param dataset_id: the dataset it was opened on.
+    :param files: a path or a glob, or a list of these; each file has at most 256,000,000 bytes.
+    :return: ``batch_id``, and the number of ``files`` and ``bytes``.
+    """
+
+    template_fields: Sequence[str] = (*CatalogOperator.template_fields, "batch_id", "dataset_id", "files")
+    operator_extra_links = (DatasetLink(),)
+
+    def __init__(
+        self,
+        *,
+        batch_id: str,
+        dataset_id: str,
+        files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.batch_id = batch_id
+        self.dataset_id = dataset_id
+        self.files = files
+
+    def work(self, context: Context) -> dict[str, str | int]:
+        """Check all files, then upload them."""
+        from airflow_provider_catalog.ingest.files import find_files
+        from airflow_provider_catalog.ingest.upload import upload_files
+
+        files = find_files(self.files)
+        client = self.hook.client
+        DatasetLink.push(context, client.settings, self.dataset_id)
+        return upload_files(client, self.batch_id, self.dataset_id, files)
+
+
+class _SignalOperator(CatalogOperator):
+    """One signal to one batch."""
+
+    template_fields: Sequence[str] = (*CatalogOperator.template_fields, "batch_id")
+
+    def __init__(self, *, batch_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.batch_id = batch_id
+
+
+class CompleteBatchOperator(_SignalOperator):
+    """Signal that all files of a batch are there. The platform then works on it; wait with ``BatchSensor``.
+
+    :param batch_id: the batch (templated), which is the return value as well.
+    """
+
+    def work(self, context: Context) -> str:
+        """Signal completion."""
+        self.hook.client.complete_batch(self.batch_id)
+        self.log.info("The platform has accepted the completion of batch %s.", self.batch_id)
+        return self.batch_id
+
+
+class AbortBatchOperator(_SignalOperator):
+    """Give up a batch that is not promoted yet. One that is given up already is a success.
+
+    :param batch_id: the batch (templated), which is the return value as well.
+    """
+
+    def work(self, context: Context) -> str:
+        """Abort the batch."""
+        from airflow_provider_catalog.ingest.ending import abort_batch
+
+        abort_batch(self.hook.client, self.batch_id)
+        return self.batch_id
+
+
+class RevertBatchOperator(_SignalOperator):
+    """Take the data of a promoted batch out of the dataset. One that is taken out already is a success.
+
+    :param batch_id: the batch (templated), which is the return value as well.
+    """
+
+    def work(self, context: Context) -> str:
+        """Revert the batch."""
+        from airflow_provider_catalog.ingest.ending import revert_batch
+
+        revert_batch(self.hook.client, self.batch_id)
+        return self.batch_id
