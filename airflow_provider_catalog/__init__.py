@@ -60,10 +60,16 @@ def _connection_type() -> dict[str, object]:
         },
         "conn-fields": {
             "ims_org_id": _text_field("Organisation ID", "Required. Ends in @AdobeOrg."),
-            "sandbox_name": _text_field("Sandbox", "Required. The sandbox's name in lower case, not its title."),
+            "sandbox_name": _text_field(
+                "Sandbox", "Required. The sandbox's name in lower case, not its title."
+            ),
             "ims_host": _text_field("Identity service", "Default: https://ims-na1.adobelogin.com."),
-            "scopes": _text_field("Scopes", "Separated by commas. Default: those that Adobe names for the platform."),
-            "access_token": _text_field("Access token", "A ready token, instead of a client secret.", secret=True),
+            "scopes": _text_field(
+                "Scopes", "Separated by commas. Default: those that Adobe names for the platform."
+            ),
+            "access_token": _text_field(
+                "Access token", "A ready token, instead of a client secret.", secret=True
+            ),
             "tenant": _text_field("Tenant", "The Experience Cloud tenant, for links into Adobe's pages."),
             "timeout": _text_field("Time-out", "How many seconds to wait for an answer. Default: 60."),
         },

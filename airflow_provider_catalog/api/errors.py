@@ -9,6 +9,7 @@
     │   └── NotFoundError            it does not know what was asked for
     ├── UnreachableError         no usable answer came
     ├── OutcomeUnknownError      a batch was asked for; whether it exists is not known
+    ├── LostSightError           nothing useful was heard of a batch for too long
     ├── FileChangedError         a source file changed while it was uploaded
     ├── BatchFailedError         the platform gave the batch up
     ├── BatchStalledError        the platform is stuck on the batch
@@ -162,6 +163,15 @@ class OutcomeUnknownError(CatalogError):
             f"{self.reason} The platform may have opened a batch all the same; left alone, it stays empty and "
             f"is abandoned by the platform.{trace}"
         )
+
+
+class LostSightError(CatalogError):
+    """Nothing useful was heard of a batch for longer than the wait tolerates; the batch itself may be well."""
+
+    @property
+    def permanent(self) -> bool:
+        """False: the platform may be back at the next try."""
+        return False
 
 
 class FileChangedError(CatalogError):

@@ -130,24 +130,21 @@ def settings_from(
     :param sandbox_name: another sandbox than the connection's.
     :raises InvalidInputError: a field is missing or not usable; it names the connection and the field.
     """
+    from airflow_provider_catalog.api import settings
     from airflow_provider_catalog.api.errors import InvalidInputError
-    from airflow_provider_catalog.api.settings import PlatformSettings
 
-    given = {
-        "host": _host(connection),
-        "ims_host": _text(extra.get("ims_host")),
-        "scopes": _text(extra.get("scopes")),
-        "timeout": _timeout(extra.get("timeout")),
-    }
     try:
-        return PlatformSettings(
+        return settings.PlatformSettings(
+            host=_host(connection) or settings.DEFAULT_HOST,
+            ims_host=_text(extra.get("ims_host")) or settings.DEFAULT_IMS_HOST,
             client_id=_text(connection.login) or "",
             client_secret=_text(connection.password),
             access_token=_text(extra.get("access_token")),
             ims_org_id=_text(extra.get("ims_org_id")) or "",
             sandbox_name=_text(sandbox_name) or _text(extra.get("sandbox_name")) or "",
+            scopes=_text(extra.get("scopes")) or settings.DEFAULT_SCOPES,
+            timeout=_timeout(extra.get("timeout")),
             tenant=_text(extra.get("tenant")),
-            **{name: value for name, value in given.items() if value is not None},
         )
     except InvalidInputError as error:
         name = f"{error.argument} (connection {connection.conn_id!r})"
@@ -164,14 +161,13 @@ def _host(connection: Connection) -> str | None:
     return f"{host.rstrip('/')}:{connection.port}" if connection.port else host
 
 
-def _timeout(value: object) -> float | None:
+def _timeout(value: object) -> float:
     from airflow_provider_catalog.api.errors import InvalidInputError
+    from airflow_provider_catalog.api.settings import DEFAULT_TIMEOUT
 
     text = _text(value)
-    if text is None:
-        return None
     try:
-        return float(text)
+        return DEFAULT_TIMEOUT if text is None else float(text)
     except ValueError:
         raise InvalidInputError("timeout", value, "a number of seconds") from None
 

@@ -17,6 +17,7 @@ from airflow_provider_catalog.api.errors import (
     BatchFailedError,
     BatchStalledError,
     CatalogError,
+    LostSightError,
 )
 from airflow_provider_catalog.api.models import Batch
 from airflow_provider_catalog.api.statuses import RETRYING, STALLED, Phase, is_known
@@ -71,18 +72,18 @@ class BatchWatch:
     def missed(self, error: CatalogError, now: float) -> None:
         """Take note of a look that failed.
 
-        :raises CatalogError: the error, when it ends the wait.
+        :raises ApiError: the platform goes on refusing.
+        :raises LostSightError: nothing useful was heard for too long.
         """
         refused = isinstance(error, ApiError) and error.failure.status in REFUSALS
         self._refused_since = (self._refused_since or now) if refused else None
         self._trouble_since = self._trouble_since or now
         if self._refused_since is not None and now - self._refused_since >= REFUSAL_GRACE:
             raise error
-        if now - self._trouble_since >= self.max_unreachable:
-            log.error(
-                "Nothing was heard of batch %s for %s.", self.batch_id, _duration(now - self._trouble_since)
-            )
-            raise error
+        silence = now - self._trouble_since
+        if silence >= self.max_unreachable:
+            text = f"Nothing useful was heard of batch {self.batch_id} for {_duration(silence)}. {error}"
+            raise LostSightError(text) from error
         log.warning("Could not look at batch %s, and goes on waiting. %s", self.batch_id, error)
 
     def _check_stalled(self, batch: Batch, now: float) -> None:

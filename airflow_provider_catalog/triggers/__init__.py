@@ -1,0 +1,1 @@
+"""Waits that take no worker."""
