@@ -1,0 +1,109 @@
+"""A batch: what the client said when it was opened, what happened to it since, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from .lifecycle import SUCCEEDED, Status, Step, begun
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the ingestion of a batch went: the platform's errors, and its counts where there are any."""
+
+    succeeded: bool
+    errors: tuple[Json, ...] = ()
+    metrics: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Forced:
+    """A state that a test holds a batch in, whatever time does; None leaves a field alone."""
+
+    at: float
+    status: str | None = None
+    errors: tuple[Json, ...] | None = None
+    metrics: Json | None = None
+    tags: Json | None = None
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file of a batch: its remote path, its size in bytes, and the name under which the disk has it."""
+
+    path: str
+    size: int
+    stored_as: str
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a client asks for with ``POST /batches``."""
+
+    dataset_id: str
+    input_format: Json
+    external_id: str | None = None
+    tags: Json = field(default_factory=dict)
+    replay: Json | None = None
+    diagnostics: bool = False
+    allowed_percent: float = 0.0
+
+
+@dataclass
+class Batch:
+    """One batch of one sandbox. Moments are seconds since the epoch on the emulator's clock."""
+
+    id: str
+    sandbox: str
+    opening: Opening
+    created_at: float
+    plan: list[Step]
+    outcome: Outcome | None = None
+    forced: Forced | None = None
+    files: dict[str, StoredFile] = field(default_factory=dict)
+
+    @property
+    def external_id(self) -> str:
+        """The client's name for the batch, which defaults to its id."""
+        return self.opening.external_id or self.id
+
+    def begun(self, at: float) -> list[Step]:
+        """Return the statuses that the batch had up to a moment, in order."""
+        return begun(self.plan, at)
+
+    def status(self, at: float) -> str:
+        """Return the status at a moment: a forced one first."""
+        if self.forced and self.forced.status:
+            return self.forced.status
+        return self.begun(at)[-1].status
+
+    def replan(self, at: float, steps: Iterable[Step]) -> None:
+        """Cut off what has not begun yet, plan `steps` instead, and end what a test had forced."""
+        self.plan = [*self.begun(at), *steps]
+        self.forced = None
+
+    def moment_of(self, statuses: Iterable[str]) -> float | None:
+        """Return when the batch first gets, or got, one of these statuses."""
+        return next((step.at for step in self.plan if step.status in statuses), None)
+
+    @property
+    def signalled_at(self) -> float | None:
+        """When the client said COMPLETE."""
+        return self.moment_of({Status.LOADED})
+
+    @property
+    def succeeded_at(self) -> float | None:
+        """When the batch is, or was, promoted."""
+        if self.forced and self.forced.status in SUCCEEDED:
+            return self.forced.at
+        return self.moment_of(SUCCEEDED)
+
+    @property
+    def predecessors(self) -> tuple[list[str], list[str]]:
+        """The batches that this one replaces: by id, and by external id."""
+        replay = self.opening.replay or {}
+        return replay.get("predecessors", []), replay.get("predecessorsByExternalId", [])

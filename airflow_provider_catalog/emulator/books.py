@@ -1,0 +1,146 @@
+"""The collections of the platform, each kept in the store: datasets and schemas, and batches with their files."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from .batches import Batch, Forced, Json, Opening, Outcome, StoredFile
+from .lifecycle import SUCCEEDED, Status, Step
+from .store import Store
+
+
+class Documents:
+    """JSON documents of one kind, by sandbox and id."""
+
+    def __init__(self, store: Store, kind: str) -> None:
+        self._store = store
+        self._kind = kind
+        self._by_sandbox: defaultdict[str, dict[str, Json]] = defaultdict(dict)
+        for _, body in store.load(kind):
+            self._by_sandbox[body["sandbox"]][body["id"]] = body["document"]
+
+    def get(self, sandbox: str, document_id: str) -> Json | None:
+        """Return a document, or None."""
+        return self._by_sandbox[sandbox].get(document_id)
+
+    def all(self, sandbox: str) -> dict[str, Json]:
+        """Return all documents of a sandbox by id."""
+        return self._by_sandbox[sandbox]
+
+    def put(self, sandbox: str, document_id: str, document: Json) -> None:
+        """Add or replace a document."""
+        self._by_sandbox[sandbox][document_id] = document
+        body = {"sandbox": sandbox, "id": document_id, "document": document}
+        self._store.save(self._kind, f"{sandbox}/{document_id}", body)
+
+
+class BatchBook:
+    """All batches, and which of them replaced which."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._batches: dict[str, Batch] = {}
+        self._successors: defaultdict[tuple[str, str], list[Batch]] = defaultdict(list)
+        for _, body in store.load("batch"):
+            self._enter(_batch(body))
+        for _, body in store.load("file"):
+            file = StoredFile(**body["file"])
+            self._batches[body["batch"]].files[file.path] = file
+
+    def get(self, sandbox: str, batch_id: str) -> Batch | None:
+        """Return a batch, or None if this sandbox has no such batch."""
+        batch = self._batches.get(batch_id)
+        return batch if batch and batch.sandbox == sandbox else None
+
+    def find(self, batch_id: str) -> Batch | None:
+        """Return a batch of any sandbox, or None."""
+        return self._batches.get(batch_id)
+
+    def all(self) -> Iterator[Batch]:
+        """Yield every batch, the oldest first."""
+        yield from self._batches.values()
+
+    def in_sandbox(self, sandbox: str) -> Iterator[Batch]:
+        """Yield the batches of a sandbox, the oldest first."""
+        return (batch for batch in self._batches.values() if batch.sandbox == sandbox)
+
+    def add(self, batch: Batch) -> None:
+        """Take in a new batch."""
+        self._enter(batch)
+        self.save(batch)
+
+    def save(self, batch: Batch) -> None:
+        """Keep what was changed in a batch; its files are kept by `put_file`."""
+        body = {name: value for name, value in vars(batch).items() if name != "files"}
+        self._store.save("batch", batch.id, _plain(body))
+
+    def put_file(self, batch: Batch, file: StoredFile) -> bool:
+        """Add a file to a batch, replacing the one at its path; say whether there was none."""
+        replaced = batch.files.get(file.path)
+        batch.files[file.path] = file
+        self._store.save("file", f"{batch.id}/{file.path}", {"batch": batch.id, "file": asdict(file)})
+        if replaced:
+            self._store.file(replaced.stored_as).unlink(missing_ok=True)
+        return replaced is None
+
+    def paths_of(self, batch: Batch) -> list[Path]:
+        """Return where the files of a batch lie on disk."""
+        return [self._store.file(file.stored_as) for file in batch.files.values()]
+
+    def steps(self, batch: Batch, at: float) -> list[Step]:
+        """Return the statuses that a batch had up to a moment, counting its replacement by another batch."""
+        steps = batch.begun(at)
+        replaced = self.replacement(batch, at)
+        if replaced and steps and steps[-1].status in SUCCEEDED:
+            steps.append(Step(max(replaced[1], steps[-1].at), Status.INACTIVE))
+        return steps
+
+    def status(self, batch: Batch, at: float) -> str:
+        """Return the status of a batch at a moment."""
+        if batch.forced and batch.forced.status:
+            return batch.forced.status
+        return self.steps(batch, at)[-1].status
+
+    def replacement(self, batch: Batch, at: float) -> tuple[str, float] | None:
+        """Return the batch that has replaced this one by a moment, and when it did."""
+        names = {batch.id, batch.external_id}
+        for successor in (each for name in names for each in self._successors.get((batch.sandbox, name), ())):
+            succeeded_at = successor.succeeded_at
+            if successor is not batch and succeeded_at is not None and succeeded_at <= at:
+                return successor.id, succeeded_at
+        return None
+
+    def _enter(self, batch: Batch) -> None:
+        self._batches[batch.id] = batch
+        by_id, by_external_id = batch.predecessors
+        for name in {*by_id, *by_external_id}:
+            self._successors[batch.sandbox, name].append(batch)
+
+
+def _plain(body: dict[str, Any]) -> Json:
+    """Return the fields of a batch as JSON values."""
+    outcome, forced = body["outcome"], body["forced"]
+    return {
+        **body,
+        "opening": asdict(body["opening"]),
+        "plan": [[step.at, step.status] for step in body["plan"]],
+        "outcome": asdict(outcome) if outcome else None,
+        "forced": asdict(forced) if forced else None,
+    }
+
+
+def _batch(body: Json) -> Batch:
+    """Return the batch that `_plain` wrote down."""
+    outcome, forced = body["outcome"], body["forced"]
+    fields = {
+        **body,
+        "opening": Opening(**body["opening"]),
+        "plan": [Step(at, status) for at, status in body["plan"]],
+        "outcome": Outcome(**outcome) if outcome else None,
+        "forced": Forced(**forced) if forced else None,
+    }
+    return Batch(**fields)

@@ -1,0 +1,225 @@
+"""Faults on request: which requests they hit, how often, and what they do to them."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any, Literal
+
+from jsonschema import Draft202012Validator
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .wire import Wire, until_gone, wire_of
+
+_POSITIVE = {"type": "integer", "minimum": 1}
+_SCHEMA = {
+    "type": "object",
+    "required": ["effect"],
+    "additionalProperties": False,
+    "properties": {
+        "match": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                "method": {"type": "string"},
+                "path": {"type": "string"},
+                "query": {"type": "string"},
+                "skip": {"type": "integer", "minimum": 0},
+            },
+        },
+        "times": {"anyOf": [_POSITIVE, {"type": "null"}]},
+        "every": _POSITIVE,
+        "effect": {
+            "type": "object",
+            "minProperties": 1,
+            "additionalProperties": False,
+            "dependentRequired": {"headers": ["status"], "body": ["status"]},
+            "properties": {
+                "delay": {"type": "number", "minimum": 0},
+                "status": {"type": "integer", "minimum": 200, "maximum": 599},
+                "headers": {"type": "object", "additionalProperties": {"type": "string"}},
+                "body": {},
+                "after": {"type": "boolean"},
+                "drop": {"enum": ["before", "after"]},
+                "truncate": {"type": "integer", "minimum": 0},
+                "expire_token": {"type": "boolean"},
+            },
+        },
+    },
+}
+_VALIDATOR = Draft202012Validator(_SCHEMA)
+
+
+class InvalidFault(ValueError):
+    """A description of a fault that makes no sense."""
+
+
+@dataclass(frozen=True)
+class Match:
+    """Which requests a fault may hit. Method, path and query are patterns with ``*``; `skip` lets the first ones go."""
+
+    method: str = "*"
+    path: str = "*"
+    query: str = "*"
+    skip: int = 0
+
+    def fits(self, method: str, path: str, query: str) -> bool:
+        """Say whether a request is one of those meant."""
+        pairs = ((method, self.method.upper()), (path, self.path), (query, self.query))
+        return all(fnmatchcase(actual, pattern) for actual, pattern in pairs)
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What a fault does to a request.
+
+    delay: real seconds before the request is worked on. status, headers, body: the answer, instead of the work.
+    after: delay and status come when the work is done, not instead of it. drop: reset the connection before or after
+    the work. truncate: promise the whole body, send so many bytes of it, hang up. expire_token: end the token that
+    the request carries before it is looked at.
+    """
+
+    delay: float = 0.0
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Any = ""
+    after: bool = False
+    drop: Literal["before", "after"] | None = None
+    truncate: int | None = None
+    expire_token: bool = False
+
+    @property
+    def changes_answer(self) -> bool:
+        """Whether the client gets something else than the application's answer as it comes."""
+        return bool(self.drop or self.after or self.status is not None or self.truncate is not None)
+
+
+@dataclass
+class Fault:
+    """A rule: it hits each `every`-th matching request, `times` times in all (None: for ever)."""
+
+    id: str
+    match: Match
+    effect: Effect
+    times: int | None = 1
+    every: int = 1
+    seen: int = 0
+    hits: int = 0
+
+    def strikes(self, method: str, path: str, query: str) -> bool:
+        """Count a request if it matches, and say whether it is hit."""
+        if not self.match.fits(method, path, query) or self.hits == self.times:
+            return False
+        self.seen += 1
+        struck = self.seen > self.match.skip and (self.seen - self.match.skip) % self.every == 0
+        self.hits += struck
+        return struck
+
+
+class Faults:
+    """The rules in force, in the order in which they were given. The first that strikes is the one that counts."""
+
+    def __init__(self) -> None:
+        self._ids = itertools.count(1)
+        self._rules: dict[str, Fault] = {}
+
+    def add(self, description: Any) -> Fault:
+        """Take in a rule as JSON describes it. Raises InvalidFault."""
+        for error in _VALIDATOR.iter_errors(description):
+            raise InvalidFault(f"{error.json_path}: {error.message}")
+        rest = {name: value for name, value in description.items() if name in ("times", "every")}
+        match, effect = Match(**description.get("match", {})), Effect(**description["effect"])
+        fault = Fault(str(next(self._ids)), match, effect, **rest)
+        self._rules[fault.id] = fault
+        return fault
+
+    def all(self) -> list[Fault]:
+        """Return the rules with their counts."""
+        return list(self._rules.values())
+
+    def remove(self, fault_id: str) -> bool:
+        """Forget a rule; say whether there was one."""
+        return self._rules.pop(fault_id, None) is not None
+
+    def clear(self) -> None:
+        """Forget all rules."""
+        self._rules.clear()
+
+    def effect_on(self, method: str, path: str, query: str) -> Effect | None:
+        """Return what happens to a request, if anything."""
+        return next((rule.effect for rule in self.all() if rule.strikes(method, path, query)), None)
+
+
+async def suffer(effect: Effect, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Let a request run into a fault."""
+    if effect.drop == "before":
+        await _hang_up(wire_of(scope), receive)
+        return
+    if not effect.after:
+        await asyncio.sleep(effect.delay)
+    if not effect.changes_answer:
+        await app(scope, receive, send)
+        return
+    answer = _Answer()
+    if effect.status is None or effect.after or effect.drop:
+        await app(scope, receive, answer.hear)
+    if effect.status is not None:
+        answer = _Answer.of(effect.status, effect.headers, effect.body)
+    if effect.after:
+        await asyncio.sleep(effect.delay)
+    await _deliver(effect, answer, wire_of(scope), receive, send)
+
+
+async def _hang_up(wire: Wire, receive: Receive) -> None:
+    wire.reset()
+    await until_gone(receive)
+
+
+async def _deliver(effect: Effect, answer: _Answer, wire: Wire, receive: Receive, send: Send) -> None:
+    if effect.drop:
+        await _hang_up(wire, receive)
+    elif effect.truncate is not None:
+        await send(answer.start(promised=len(answer.body)))
+        await send({"type": "http.response.body", "body": answer.body[: effect.truncate], "more_body": True})
+        wire.close()
+        await until_gone(receive)
+    else:
+        await send(answer.start(promised=len(answer.body)))
+        await send({"type": "http.response.body", "body": bytes(answer.body)})
+
+
+class _Answer:
+    """An answer that is held back, whole."""
+
+    def __init__(self) -> None:
+        self.status = 500
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.body = bytearray()
+
+    @classmethod
+    def of(cls, status: int, headers: Mapping[str, str], body: Any) -> _Answer:
+        answer = cls()
+        text = body if isinstance(body, str) else json.dumps(body)
+        kind = "text/plain" if isinstance(body, str) else "application/json"
+        answer.status = status
+        answer.headers = [(b"content-type", kind.encode())] if body else []
+        names = {name.lower() for name in headers}
+        answer.headers = [pair for pair in answer.headers if pair[0].decode() not in names]
+        answer.headers += [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        answer.body.extend(text.encode())
+        return answer
+
+    async def hear(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status, self.headers = message["status"], list(message["headers"])
+        else:
+            self.body += message.get("body", b"")
+
+    def start(self, promised: int) -> Message:
+        headers = [pair for pair in self.headers if pair[0] != b"content-length"]
+        headers.append((b"content-length", str(promised).encode()))
+        return {"type": "http.response.start", "status": self.status, "headers": headers}

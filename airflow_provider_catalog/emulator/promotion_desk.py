@@ -1,0 +1,64 @@
+"""Promoting completed batches: reading their files beside the event loop, and planning how they end."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from .batches import Batch, Outcome
+from .lifecycle import RUNNING, Step, promotion
+from .promotion import ingest, without_files
+
+if TYPE_CHECKING:
+    from .platform import Platform
+
+# COMPLETE waits so long (real seconds) for the files to be read. Small batches are read by then, so that what follows
+# depends on the clock alone; a large one simply stays in its last running status until it has been read.
+_PATIENCE = 5.0
+
+
+class PromotionDesk:
+    """Takes in batches that the client has completed."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._reading: set[asyncio.Task[None]] = set()
+
+    async def take_in(self, batch: Batch) -> None:
+        """Start the promotion of a batch that was signalled just now."""
+        now = self._platform.clock.now()
+        batch.replan(now, promotion(now, self._platform.settings.promotion_seconds))
+        self._platform.batches.save(batch)
+        task = asyncio.create_task(self._read(batch, now))
+        self._reading.add(task)
+        task.add_done_callback(self._reading.discard)
+        await asyncio.wait({task}, timeout=_PATIENCE)
+
+    def resume(self) -> None:
+        """Read again the batches whose reading was cut short when the emulator stopped."""
+        for batch in self._platform.batches.all():
+            if batch.signalled_at is not None and batch.outcome is None:
+                self._end(batch, self._outcome(batch), batch.signalled_at)
+
+    async def _read(self, batch: Batch, signalled_at: float) -> None:
+        outcome = await asyncio.to_thread(self._outcome, batch)
+        self._end(batch, outcome, signalled_at)
+
+    def _outcome(self, batch: Batch) -> Outcome:
+        settings = self._platform.settings
+        paths = self._platform.batches.paths_of(batch)
+        if not paths:
+            return without_files(accepted=settings.empty_batch == "success")
+        schema = self._platform.schema_of(batch.sandbox, batch.opening.dataset_id)
+        return ingest(batch.opening, paths, schema, settings.csv_metrics)
+
+    def _end(self, batch: Batch, outcome: Outcome, signalled_at: float) -> None:
+        if batch.plan[-1].status not in RUNNING:  # aborted in the meantime
+            return
+        settings = self._platform.settings
+        word = settings.success_word if outcome.succeeded else settings.failure_word
+        batch.outcome = outcome
+        batch.plan.append(
+            Step(max(signalled_at + settings.promotion_seconds, self._platform.clock.now()), word)
+        )
+        self._platform.batches.save(batch)

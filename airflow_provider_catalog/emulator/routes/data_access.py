@@ -1,0 +1,108 @@
+"""The Data Access API, ``/data/foundation/export``: what a promoted batch consists of.
+
+The real platform rewrites a batch into Parquet. Here a batch is one dataset file, a directory that holds the files
+as they were uploaded.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from ..batches import Batch, Json
+from ..clock import milliseconds
+from ..gateway import sandbox_of
+from ..ingestion import find_batch
+from ..lifecycle import SUCCEEDED
+from ..platform import Platform
+from ..problems import generic, problem
+from . import base_url, platform_of
+
+_ROOT = "/data/foundation/export"
+_PAGE = 100
+
+
+async def list_batch_files(request: Request) -> Response:
+    """``GET /batches/{id}/files``: the dataset files of a batch; none before it is promoted."""
+    platform = platform_of(request)
+    batch = find_batch(platform, sandbox_of(request), request.path_params["batch"])
+    items = [_dataset_file(request, platform, batch)] if _promoted(platform, batch) else []
+    return _page(request, items)
+
+
+async def get_file(request: Request) -> Response:
+    """``GET /files/{dataSetFileId}``: the list of its parts, or with ``?path=`` the bytes of one (or a range of them)."""
+    platform = platform_of(request)
+    file_id: str = request.path_params["file"]
+    batch = platform.batches.get(sandbox_of(request), file_id.removesuffix("-1"))
+    if batch is None or file_id != _file_id(batch) or not _promoted(platform, batch):
+        raise problem(404, f"The file {file_id} does not exist.")
+    path = request.query_params.get("path")
+    if path is None:
+        return _page(
+            request, [_part(request, file_id, each.path, each.size) for each in batch.files.values()]
+        )
+    if path not in batch.files:
+        raise problem(404, f"The file {file_id} has no part {path}.")
+    return FileResponse(
+        platform.store.file(batch.files[path].stored_as), media_type="application/octet-stream"
+    )
+
+
+def _promoted(platform: Platform, batch: Batch) -> bool:
+    return platform.batches.status(batch, platform.clock.now()) in SUCCEEDED
+
+
+def _file_id(batch: Batch) -> str:
+    return f"{batch.id}-1"
+
+
+def _dataset_file(request: Request, platform: Platform, batch: Batch) -> Json:
+    moment = str(milliseconds(batch.succeeded_at or batch.created_at))
+    metrics = batch.outcome.metrics if batch.outcome else {}
+    dataset = platform.datasets.get(batch.sandbox, batch.opening.dataset_id) or {}
+    return {
+        "dataSetFileId": _file_id(batch),
+        "dataSetViewId": dataset.get("viewId", ""),
+        "version": "1.0.0",
+        "created": moment,
+        "updated": moment,
+        "isValid": False,  # as on the real platform, where it says nothing about the file
+        "records": str(metrics.get("outputRecordCount", 0)),
+        "size": str(metrics.get("outputByteSize", 0)),
+        "_links": {"self": {"href": f"{base_url(request)}{_ROOT}/files/{_file_id(batch)}"}},
+    }
+
+
+def _part(request: Request, file_id: str, path: str, size: int) -> Json:
+    href = f"{base_url(request)}{_ROOT}/files/{file_id}?path={quote(path, safe='')}"
+    return {"name": path, "length": str(size), "_links": {"self": {"href": href}}}
+
+
+def _page(request: Request, items: list[Any]) -> Response:
+    """Return one page of a list, with a link to the next one if there is more. `count` is the total."""
+    start, limit = _parameter(request, "start", 0, None), _parameter(request, "limit", 1, _PAGE)
+    here = f"{base_url(request)}{request.url.path}"
+    links: Json = {"page": {"href": f"{here}?start={{start}}&limit={{limit}}", "templated": True}}
+    if start + limit < len(items):
+        links["next"] = {"href": f"{here}?start={start + limit}&limit={limit}"}
+    page = {"limit": limit, "count": len(items)}
+    return JSONResponse({"data": items[start : start + limit], "_page": page, "_links": links})
+
+
+def _parameter(request: Request, name: str, least: int, most: int | None) -> int:
+    """Return a paging parameter: by default the start, or a whole page."""
+    value = request.query_params.get(name, str(most or least))
+    if not value.isdecimal() or int(value) < least or (most is not None and int(value) > most):
+        raise generic(400, f"Invalid value for {name}: {value}")
+    return int(value)
+
+
+routes = [
+    Route(f"{_ROOT}/batches/{{batch}}/files", list_batch_files),
+    Route(f"{_ROOT}/files/{{file}}", get_file),
+]

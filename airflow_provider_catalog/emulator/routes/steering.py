@@ -1,0 +1,207 @@
+"""The emulator's own API, ``/__emulator__``: clock, faults, request log, settings, and states by force.
+
+It asks for no token, so it answers only to this machine, and only if it is addressed as such: a page in a browser
+that has pointed its own host name at a loopback address (DNS rebinding) gets nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import json
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from ..batches import Batch, Forced, Json
+from ..bodies import json_object
+from ..faults import Fault, InvalidFault
+from ..journal import Entry
+from ..platform import Platform
+from ..problems import problem
+from ..settings import InvalidSetting, as_dict, changed
+from . import platform_of
+
+ROOT = "/__emulator__"
+
+_OBJECT = Draft202012Validator({"type": "object"})
+_CLOCK = Draft202012Validator(
+    {
+        "type": "object",
+        "minProperties": 1,
+        "additionalProperties": False,
+        "properties": {
+            "advance": {"type": "number", "minimum": 0},
+            "freeze": {"type": "boolean"},
+            "set_rate": {"type": "number", "minimum": 0},
+        },
+    }
+)
+_STATE = Draft202012Validator(
+    {
+        "type": "object",
+        "minProperties": 1,
+        "additionalProperties": False,
+        "properties": {
+            "status": {"type": "string", "minLength": 1},
+            "errors": {"type": "array", "items": {"type": "object"}},
+            "metrics": {"type": "object"},
+            "tags": {"type": "object"},
+            "release": {"const": True},
+        },
+    }
+)
+
+
+def is_local(request: Request) -> bool:
+    """Say whether a request comes from this machine and means it."""
+    client = request.client.host if request.client else ""
+    return _is_loopback(client) and _is_loopback(request.url.hostname or "")
+
+
+async def get_clock(request: Request) -> Response:
+    """``GET /clock``: the emulator's time."""
+    clock = platform_of(request).clock
+    return JSONResponse(
+        {"now": clock.now(), "offset": clock.offset, "speed": clock.speed, "frozen": clock.frozen}
+    )
+
+
+async def set_clock(request: Request) -> Response:
+    """``POST /clock``: {"advance": seconds}, {"freeze": true or false}, {"set_rate": times real time}."""
+    platform = platform_of(request)
+    body = await json_object(request, _CLOCK)
+    if "freeze" in body:
+        platform.clock.freeze(body["freeze"])
+    if "set_rate" in body:
+        platform.clock.set_rate(body["set_rate"])
+    platform.clock.advance(body.get("advance", 0))
+    platform.keep_clock()
+    return await get_clock(request)
+
+
+async def list_faults(request: Request) -> Response:
+    """``GET /faults``: the rules in force and how often each has hit."""
+    return JSONResponse([_fault(each) for each in platform_of(request).faults.all()])
+
+
+async def add_fault(request: Request) -> Response:
+    """``POST /faults``: a new rule."""
+    try:
+        fault = platform_of(request).faults.add(json.loads(await request.body()))
+    except (InvalidFault, json.JSONDecodeError) as error:
+        raise problem(400, str(error)) from None
+    return JSONResponse(_fault(fault), 201)
+
+
+async def clear_faults(request: Request) -> Response:
+    """``DELETE /faults``: forget all rules."""
+    platform_of(request).faults.clear()
+    return Response(status_code=204)
+
+
+async def remove_fault(request: Request) -> Response:
+    """``DELETE /faults/{id}``: forget a rule."""
+    fault_id = request.path_params["id"]
+    if not platform_of(request).faults.remove(fault_id):
+        raise problem(404, f"There is no fault {fault_id}.")
+    return Response(status_code=204)
+
+
+async def list_requests(request: Request) -> Response:
+    """``GET /requests?since=&method=&path=``: the log; `since` excludes, `path` is how the path begins."""
+    wanted = request.query_params
+    since, method, path = (
+        int(wanted.get("since", 0)),
+        wanted.get("method", "").upper(),
+        wanted.get("path", ""),
+    )
+    entries = (each for each in platform_of(request).journal.entries() if each.n > since)
+    fitting = (each for each in entries if method in ("", each.method) and each.path.startswith(path))
+    return JSONResponse([_entry(each) for each in fitting])
+
+
+async def clear_requests(request: Request) -> Response:
+    """``DELETE /requests``: forget the log."""
+    platform_of(request).journal.clear()
+    return Response(status_code=204)
+
+
+async def force_batch(request: Request) -> Response:
+    """``POST /batches/{id}``: hold a batch in a state, or with {"release": true} let it go on. Visible at once."""
+    platform = platform_of(request)
+    batch = platform.batches.find(request.path_params["id"])
+    if batch is None:
+        raise problem(404, f"There is no batch {request.path_params['id']}.")
+    body = await json_object(request, _STATE)
+    batch.forced = None if body.get("release") else _forced(platform, batch, body)
+    platform.batches.save(batch)
+    return JSONResponse({"id": batch.id, "status": platform.batches.status(batch, platform.clock.now())})
+
+
+async def get_settings(request: Request) -> Response:
+    """``GET /settings``: all settings, except for the secret."""
+    return JSONResponse(as_dict(platform_of(request).settings))
+
+
+async def change_settings(request: Request) -> Response:
+    """``POST /settings``: change some settings, from now on."""
+    platform = platform_of(request)
+    body = await json_object(request, _OBJECT)
+    try:
+        platform.settings = changed(platform.settings, body)
+    except InvalidSetting as error:
+        raise problem(400, str(error)) from None
+    return await get_settings(request)
+
+
+async def expire_tokens(request: Request) -> Response:
+    """``POST /tokens/expire``: end all tokens."""
+    return JSONResponse({"expired": platform_of(request).tokens.expire()})
+
+
+async def reset(request: Request) -> Response:
+    """``POST /reset``: forget everything, as if just started."""
+    platform_of(request).reset()
+    return Response(status_code=204)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _forced(platform: Platform, batch: Batch, body: Json) -> Forced:
+    """Return what to force: what was forced before, and what is new."""
+    before = dataclasses.asdict(batch.forced) if batch.forced else {}
+    return Forced(**{**before, **body, "at": platform.clock.now()})
+
+
+def _fault(fault: Fault) -> dict[str, Any]:
+    return dataclasses.asdict(fault)
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    return dataclasses.asdict(entry)
+
+
+routes = [
+    Route(f"{ROOT}/clock", get_clock, methods=["GET"]),
+    Route(f"{ROOT}/clock", set_clock, methods=["POST"]),
+    Route(f"{ROOT}/faults", list_faults, methods=["GET"]),
+    Route(f"{ROOT}/faults", add_fault, methods=["POST"]),
+    Route(f"{ROOT}/faults", clear_faults, methods=["DELETE"]),
+    Route(f"{ROOT}/faults/{{id}}", remove_fault, methods=["DELETE"]),
+    Route(f"{ROOT}/requests", list_requests, methods=["GET"]),
+    Route(f"{ROOT}/requests", clear_requests, methods=["DELETE"]),
+    Route(f"{ROOT}/batches/{{id}}", force_batch, methods=["POST"]),
+    Route(f"{ROOT}/settings", get_settings, methods=["GET"]),
+    Route(f"{ROOT}/settings", change_settings, methods=["POST"]),
+    Route(f"{ROOT}/tokens/expire", expire_tokens, methods=["POST"]),
+    Route(f"{ROOT}/reset", reset, methods=["POST"]),
+]

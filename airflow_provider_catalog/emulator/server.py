@@ -1,0 +1,147 @@
+"""Running the emulator: in this process beside a test, or for good from the command line."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from .app import create_app
+from .platform import Platform
+from .settings import Settings
+from .wire import WireProtocol
+
+CONNECTION_VARIABLE = "AIRFLOW_CONN_ADOBE_CATALOG_DEFAULT"
+_KEEP_ALIVE = 75  # seconds; longer than any test waits between two requests on one connection
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn, but it says when it is ready, and when told to stop it hangs up on whoever is connected."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await super().shutdown(sockets)
+
+
+class Emulator:
+    """An emulator that answers at `url`.
+
+    `connection` is the Airflow connection that reaches it, as a dict; `platform` is its state, for tests in the same
+    process.
+    """
+
+    def __init__(self, platform: Platform, listener: socket.socket) -> None:
+        host, port = listener.getsockname()[:2]
+        reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
+        self.url = f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
+        self.platform = platform
+        self._listener = listener
+        self._server = _Server(_config(platform))
+        self._thread = threading.Thread(target=self.serve, name="catalog-emulator", daemon=True)
+
+    @property
+    def connection(self) -> dict[str, Any]:
+        """The Airflow connection that reaches the emulator, for the sandbox ``dev``."""
+        settings = self.platform.settings
+        return {
+            "conn_type": "adobe_catalog",
+            "host": self.url,
+            "login": settings.client_id,
+            "password": settings.client_secret,
+            "extra": {"ims_org_id": settings.org, "sandbox_name": "dev", "ims_host": self.url},
+        }
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment variable that defines the connection."""
+        return {CONNECTION_VARIABLE: json.dumps(self.connection)}
+
+    @property
+    def issued_tokens(self) -> tuple[str, ...]:
+        """Every access token given out so far."""
+        return self.platform.tokens.issued
+
+    @property
+    def ready(self) -> threading.Event:
+        """Set as soon as connections are accepted."""
+        return self._server.ready
+
+    def serve(self) -> None:
+        """Answer requests until stopped, or interrupted by a signal in the main thread."""
+        self._server.run(sockets=[self._listener])
+
+    def start(self) -> None:
+        """Answer requests in a thread; return when connections are accepted."""
+        self._thread.start()
+        self.ready.wait()
+
+    def stop(self) -> None:
+        """Hang up on all clients and accept no more. Stopping twice does no harm."""
+        self._server.should_exit = True
+        self._thread.join()
+
+
+@contextlib.contextmanager
+def running(
+    settings: Settings | None = None, data_dir: Path | str | None = None, port: int = 0
+) -> Iterator[Emulator]:
+    """Run an emulator on the loopback address for the length of a ``with`` block, in a thread of this process.
+
+    Port 0 picks a free one. Without `data_dir` everything is gone afterwards.
+    """
+    with opened(settings or Settings(), data_dir) as platform:
+        emulator = Emulator(platform, listen("127.0.0.1", port))
+        emulator.start()
+        try:
+            yield emulator
+        finally:
+            emulator.stop()
+
+
+@contextlib.contextmanager
+def opened(settings: Settings, data_dir: Path | str | None) -> Iterator[Platform]:
+    """Open a platform in a folder, or in a temporary one that is removed at the end."""
+    with contextlib.ExitStack() as stack:
+        temporary = tempfile.TemporaryDirectory(prefix="catalog-emulator-", ignore_cleanup_errors=True)
+        folder = Path(data_dir) if data_dir else Path(stack.enter_context(temporary))
+        platform = Platform(settings, folder)
+        stack.callback(platform.close)
+        yield platform
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens at an address. Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=1024)
+
+
+def _config(platform: Platform) -> uvicorn.Config:
+    return uvicorn.Config(
+        create_app(platform),
+        http=WireProtocol,
+        ws="none",
+        loop="asyncio",
+        lifespan="off",
+        log_config=None,
+        log_level="critical",  # what breaks here is logged by the application; hanging up is no error
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=0,
+    )

@@ -1,0 +1,125 @@
+"""What can be set about the emulator; where the documentation contradicts itself, which reading it follows."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+SANDBOXES = ("dev", "prod")
+DEFAULT_SANDBOX = "prod"
+TENANT = "localtenant"
+
+
+class InvalidSetting(ValueError):
+    """A setting that does not exist, or a value that it cannot take."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that can be set. Durations are seconds of the emulator's clock, sizes are bytes.
+
+    Of two readings of the documentation the default is always the one that is harder on a client.
+    """
+
+    client_id: str = "local-client"
+    """The API key that the gateway knows, and the client that IMS gives tokens to."""
+
+    client_secret: str = "local-secret"  # noqa: S105 - public on purpose: it guards nothing
+    """The secret that IMS asks for."""
+
+    org: str = "0123456789ABCDEF01234567@AdobeOrg"
+    """The organisation that owns everything here."""
+
+    token_lifetime: float = 86_399
+    """How long a token is valid; IMS says the same number as ``expires_in``."""
+
+    promotion_seconds: float = 3.0
+    """From the signal COMPLETE to the end of a batch."""
+
+    catalog_lag: float = 0.3
+    """How long a write stays invisible in the Catalog."""
+
+    abandon_after: float = 86_400
+    """How long a batch may stay ``loading``. Adobe publishes no figure."""
+
+    deletion_after: float = 60
+    """From ``inactive`` (reverted) to ``deleted``."""
+
+    small_file_limit: int = 256_000_000
+    """Largest body of one PUT. "256 MB" read as decimal, as the limit of a chunk (512000000) is."""
+
+    external_id_unique: bool = False
+    """Whether a second batch with the same ``externalId`` is refused with 409. Documented is an expectation only."""
+
+    input_format_required: bool = True
+    """Whether a batch without ``inputFormat`` is refused (specification) or taken for Parquet (overview)."""
+
+    bodies: Literal["empty", "json"] = "empty"
+    """What PUT and batch actions answer with: nothing (guides) or a JSON object (specification)."""
+
+    created_status: Literal[200, 201] = 200
+    """The status of a PUT that creates a file: 200 (guides) or 201 (specification). Replacing is always 200."""
+
+    abort_until: Literal["loaded", "finished"] = "loaded"
+    """How late ABORT is accepted: before COMPLETE (status tables), or until the batch has ended (guide)."""
+
+    success_word: Literal["success", "active"] = "success"
+    """Which of the two words for success the Catalog uses."""
+
+    failure_word: Literal["failed", "failure"] = "failed"
+    """Which of the two words for failure the Catalog uses."""
+
+    empty_batch: Literal["failed", "success"] = "failed"
+    """How a batch without any file ends. Undocumented; 106 ("empty") is the nearest documented complaint."""
+
+    csv_metrics: bool = False
+    """Whether CSV batches carry metrics. The documentation says that they do not."""
+
+    batch_has_id: bool = False
+    """Whether a Catalog batch repeats its id among its fields: live samples do, the specification does not."""
+
+    scalar_tags: bool = True
+    """Whether ``acp_*`` tags are bare values (live samples) rather than lists of strings (specification)."""
+
+
+SECRET_SETTINGS = frozenset({"client_secret"})
+
+
+def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
+    """Return the settings with some of them changed.
+
+    Values may be JSON values or, as a command line has them, strings. Raises InvalidSetting.
+    """
+    hints = get_type_hints(Settings)
+    unknown = sorted(set(changes) - set(hints))
+    if unknown:
+        raise InvalidSetting(f"no such setting: {', '.join(unknown)} (there are: {', '.join(hints)})")
+    converted = {name: _converted(name, hints[name], value) for name, value in changes.items()}
+    return dataclasses.replace(settings, **converted)
+
+
+def as_dict(settings: Settings) -> dict[str, Any]:
+    """Return the settings as JSON values, without the secret."""
+    return {
+        name: value for name, value in dataclasses.asdict(settings).items() if name not in SECRET_SETTINGS
+    }
+
+
+def _converted(name: str, hint: Any, value: Any) -> Any:
+    choices = get_args(hint) if get_origin(hint) is Literal else (True, False) if hint is bool else ()
+    if choices:
+        by_text = {str(choice).lower(): choice for choice in choices}
+        if str(value).lower() not in by_text:
+            raise InvalidSetting(f"{name} is one of {', '.join(by_text)}, not {value!r}")
+        return by_text[str(value).lower()]
+    if hint is str:
+        return str(value)
+    try:
+        number = hint(value)
+    except (TypeError, ValueError):
+        raise InvalidSetting(f"{name} is a number, not {value!r}") from None
+    if not 0 <= number < float("inf"):
+        raise InvalidSetting(f"{name} is not negative, and finite, not {value!r}")
+    return number

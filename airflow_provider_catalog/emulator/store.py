@@ -1,0 +1,62 @@
+"""What survives a restart: objects as JSON in one SQLite file, uploaded bytes as files beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+_TABLE = "CREATE TABLE IF NOT EXISTS objects (kind TEXT, key TEXT, body TEXT, PRIMARY KEY (kind, key)) WITHOUT ROWID"
+
+
+class Store:
+    """A folder with the emulator's objects and files. Each write is durable when the call returns."""
+
+    def __init__(self, folder: Path) -> None:
+        self._files = folder / "files"
+        self._files.mkdir(parents=True, exist_ok=True)
+        # The server's thread is not always the one that opened the store, but it is the only one that uses it.
+        self._database = sqlite3.connect(
+            folder / "emulator.sqlite", isolation_level=None, check_same_thread=False
+        )
+        self._database.execute("PRAGMA journal_mode = WAL")
+        self._database.execute("PRAGMA synchronous = NORMAL")
+        self._database.execute(_TABLE)
+
+    def save(self, kind: str, key: str, body: Any) -> None:
+        """Keep an object (a JSON value) under its kind and key."""
+        self._database.execute("REPLACE INTO objects VALUES (?, ?, ?)", (kind, key, json.dumps(body)))
+
+    def load(self, kind: str) -> Iterator[tuple[str, Any]]:
+        """Yield key and object of all objects of a kind, by key."""
+        rows = self._database.execute("SELECT key, body FROM objects WHERE kind = ? ORDER BY key", (kind,))
+        for key, body in rows.fetchall():
+            yield key, json.loads(body)
+
+    def new_file(self) -> Path:
+        """Return a path where the bytes of an upload can be written."""
+        return self._files / uuid4().hex
+
+    def file(self, name: str) -> Path:
+        """Return the path of a file by the name that `new_file` gave it."""
+        return self._files / name
+
+    def clear(self) -> None:
+        """Forget all objects and files."""
+        self._database.execute("DELETE FROM objects")
+        for entry in os.scandir(self._files):
+            os.unlink(entry)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+
+def remove(folder: Path) -> None:
+    """Delete a store's folder."""
+    shutil.rmtree(folder, ignore_errors=True)
