@@ -50,12 +50,14 @@ class CatalogView:
         }
         answer = requests.post(f"{self.url}/ims/token/v3", data=form, timeout=TIMEOUT_SECONDS)
         answer.raise_for_status()
-        self._session.headers.update({
-            "Authorization": f"Bearer {answer.json()['access_token']}",
-            "x-api-key": connection["login"],
-            "x-gw-ims-org-id": connection["extra"]["ims_org_id"],
-            "x-sandbox-name": connection["extra"]["sandbox_name"],
-        })
+        self._session.headers.update(
+            {
+                "Authorization": f"Bearer {answer.json()['access_token']}",
+                "x-api-key": connection["login"],
+                "x-gw-ims-org-id": connection["extra"]["ims_org_id"],
+                "x-sandbox-name": connection["extra"]["sandbox_name"],
+            }
+        )
 
     def _get(self, path: str, **query: Any) -> Any:
         answer = self._session.get(self.url + path, params=query, timeout=TIMEOUT_SECONDS)

@@ -19,7 +19,6 @@ from contextlib import closing, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
-from urllib.parse import unquote
 
 from catalog_view import CatalogView, record_counts
 from input_format import UnusableFileError, recognise
@@ -44,7 +43,7 @@ def main() -> None:
     path = chosen_file()
     input_format = recognise(path)
     dataset_id = LOYALTY_MEMBERS if input_format == "csv" else CRM_PROFILES
-    print(f"Loading {path}\n  {path.stat().st_size:,} bytes, taken for {input_format}\n", flush=True)
+    print(f"Loading {path}\n  {path.stat().st_size:,} bytes of {input_format}\n", flush=True)
     logs = ROOT / ".venv" / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     log = logs / f"demo-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
@@ -107,7 +106,7 @@ def background(
         process = subprocess.Popen(
             command,
             env=environ,
-            cwd=ROOT,
+            cwd=tempfile.gettempdir(),  # from here no checkout can be imported by chance
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=errors,
@@ -158,32 +157,40 @@ def finish(command: list[str], environ: dict[str, str], log: Path, otherwise: st
 
 def follow(run: subprocess.Popen[bytes], view: CatalogView, dataset_id: str) -> None:
     """Tell each step when the platform has seen it, until the run has ended."""
-    told, status, deadline = 0, "", time.monotonic() + RUN_SECONDS
+    told, status, deadline = 0, "loading", time.monotonic() + RUN_SECONDS
     running = True
     while running:
         running = run.poll() is None
-        steps = [step for request in view.requests() if (step := described(request))]
-        for step in steps[told:]:
+        batches = view.batches_of(dataset_id)
+        done = list(steps(view.requests(), reversed(batches)))
+        for step in done[told:]:
             tell(f"  {step}")
-        told = len(steps)
-        for batch in view.batches_of(dataset_id).values():
-            if batch["status"] != status:
-                status = batch["status"]
-                tell(f"  wait        {status}")
+        told = len(done)
+        newest = next(iter(batches.values()), None)
+        if newest and newest["status"] != status:
+            status = newest["status"]
+            tell(f"  wait        the batch is {status}")
         if time.monotonic() > deadline:
             raise DemoError(f"The DAG did not end within {RUN_SECONDS} seconds.")
         time.sleep(0.2)
 
 
-def described(request: dict[str, Any]) -> str | None:
-    """Say what a request to the platform did, or None for one that only looks or prepares."""
-    path, ok = request["path"], request["status"] in (200, 201)
-    if not ok or not path.startswith("/data/foundation/import/batches"):
-        return None
-    if request["method"] == "PUT":
-        return f"upload      {unquote(path.rpartition('/files/')[2])}"
-    batch_id = path.removeprefix("/data/foundation/import/batches").strip("/")
-    return f"complete    signalled for batch {batch_id}" if batch_id else "open_batch  a batch is open"
+def steps(requests: list[dict[str, Any]], batch_ids: Iterator[str]) -> Iterator[str]:
+    """Say what the requests to the platform have done, up to a batch that the Catalog does not show yet."""
+    root = "/data/foundation/import/batches"
+    for request in requests:
+        path, method = request["path"], request["method"]
+        if not path.startswith(root) or request["status"] not in (200, 201):
+            continue
+        if path == root:
+            batch_id = next(batch_ids, None)
+            if batch_id is None:
+                return
+            yield f"open_batch  batch {batch_id} is open"
+        elif method == "PUT":
+            yield f"upload      {path.rpartition('/files/')[2]}, {request['request_size']:,} bytes"
+        else:
+            yield "complete    all files are there, the platform may go on"
 
 
 def report(view: CatalogView, dataset_id: str, database: Path) -> None:

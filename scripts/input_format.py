@@ -34,8 +34,6 @@ def recognise(path: Path) -> str:
 
 def first_line(path: Path) -> bytes:
     """Return the first line that is not blank, or its beginning where it is very long."""
-    if path.is_dir():
-        raise UnusableFileError(f"{path} is a folder. Name one file in it.")
     try:
         with path.open("rb") as file:
             while line := file.readline(FIRST_LINE_LIMIT):
@@ -43,6 +41,8 @@ def first_line(path: Path) -> bytes:
                     return line.removeprefix(b"\xef\xbb\xbf").lstrip()
     except FileNotFoundError:
         raise UnusableFileError(f"{path} does not exist.") from None
+    except IsADirectoryError:
+        raise UnusableFileError(f"{path} is a folder. Name one file in it.") from None
     except OSError as error:
         raise UnusableFileError(f"{path} cannot be read: {error.strerror}.") from None
     raise UnusableFileError(f"{path} is empty.")

@@ -1,0 +1,240 @@
+"""A real Airflow for tests: its usual processes on free ports, with a home and a database of its own."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg2
+import requests
+from cryptography.fernet import Fernet
+
+AIRFLOW_2 = version("apache-airflow").startswith("2.")
+POSTGRESQL = {"host": "127.0.0.1", "port": 5432, "user": "postgres"}
+
+if AIRFLOW_2:
+    PROCESSES, HEALTH, API = ("scheduler", "triggerer", "webserver"), "/health", "/api/v1"
+else:
+    PROCESSES, HEALTH, API = (
+        ("scheduler", "triggerer", "dag-processor", "api-server"),
+        "/api/v2/monitor/health",
+        "/api/v2",
+    )
+
+STARTUP_SECONDS = 120
+STOP_SECONDS = 15
+
+
+class RealAirflow:
+    """A running Airflow and its REST API."""
+
+    def __init__(self, home: Path, database: str, pythonpath: str = "") -> None:
+        self.home = home
+        self.database = database
+        self.dags = home / "dags"
+        self.fernet_key = Fernet.generate_key().decode()
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self.env = environment(home, database, port, self.fernet_key) | {"PYTHONPATH": pythonpath}
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._session = requests.Session()
+
+    def start(self) -> None:
+        """Migrate the database, start the processes, wait until the scheduler is healthy."""
+        self.dags.mkdir(parents=True, exist_ok=True)
+        (self.home / "output").mkdir()
+        if AIRFLOW_2:
+            (self.home / "webserver_config.py").write_text(
+                "AUTH_ROLE_PUBLIC = 'Admin'\nWTF_CSRF_ENABLED = False\n"
+            )
+        assert self._spawn("db", "migrate").wait(STARTUP_SECONDS) == 0, self._output_of("db")
+        for name in PROCESSES:
+            self._processes[name] = self._spawn(name)
+        wait_for(self._is_healthy, STARTUP_SECONDS, f"Airflow did not become healthy: {self.home}")
+        if not AIRFLOW_2:
+            token = requests.get(f"{self.url}/auth/token", timeout=20).json()["access_token"]
+            self._session.headers["Authorization"] = f"Bearer {token}"
+
+    def _spawn(self, *command: str) -> subprocess.Popen[bytes]:
+        with (self.home / "output" / f"{command[0]}.txt").open("ab") as out:
+            return subprocess.Popen(
+                [sys.executable, "-m", "airflow", *command],
+                env=self.env,
+                cwd=self.home,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def _is_healthy(self) -> bool:
+        for name, process in self._processes.items():
+            assert process.poll() is None, self._output_of(name)
+        try:
+            health = requests.get(self.url + HEALTH, timeout=5).json()
+        except (requests.RequestException, ValueError):
+            return False
+        return bool(health["scheduler"]["status"] == health["triggerer"]["status"] == "healthy")
+
+    def _output_of(self, name: str) -> str:
+        output = (self.home / "output" / f"{name}.txt").read_text(errors="replace")
+        return f"{name} ended:\n{output[-3000:]}"
+
+    def stop(self) -> None:
+        """End the processes and whatever they have started."""
+        family: list[psutil.Process] = []
+        for process in self._processes.values():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                parent = psutil.Process(process.pid)
+                family += [parent, *parent.children(recursive=True)]
+        for signal_number in (signal.SIGTERM, signal.SIGKILL):
+            for member in family:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    member.send_signal(signal_number)
+            _, family = psutil.wait_procs(family, timeout=STOP_SECONDS)
+        for process in self._processes.values():
+            process.wait()
+
+    def api(self, method: str, path: str, body: Any = None) -> Any:
+        """Call the REST API and return the JSON of its answer."""
+        answer = self._session.request(method, self.url + API + path, json=body, timeout=30)
+        assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json()
+
+    def wait_for_dag(self, dag_id: str) -> None:
+        """Wait until the DAG file has been parsed, then let it be scheduled."""
+        url = f"{self.url}{API}/dags/{dag_id}"
+        wait_for(lambda: self._session.get(url, timeout=30).ok, 90, f"{dag_id} was not parsed")
+        self.api("PATCH", f"/dags/{dag_id}", {"is_paused": False})
+
+    def trigger(self, dag_id: str) -> None:
+        """Start a run of a DAG that is not scheduled."""
+        self.wait_for_dag(dag_id)
+        self.api(
+            "POST", f"/dags/{dag_id}/dagRuns", {"conf": {}} | ({} if AIRFLOW_2 else {"logical_date": None})
+        )
+
+    def run_of(self, dag_id: str) -> dict[str, Any] | None:
+        """Return the only run of the DAG, or None while there is none."""
+        runs = self.api("GET", f"/dags/{dag_id}/dagRuns")["dag_runs"]
+        return runs[0] if runs else None
+
+    def tasks_of(self, dag_id: str) -> dict[str, dict[str, Any]]:
+        """Return the task instances of the DAG's only run by task id."""
+        run = self.run_of(dag_id)
+        if run is None:
+            return {}
+        path = f"/dags/{dag_id}/dagRuns/{run['dag_run_id']}/taskInstances"
+        return {task["task_id"]: task for task in self.api("GET", path)["task_instances"]}
+
+    def state_of(self, dag_id: str, task_id: str) -> str | None:
+        """Return the state of one task."""
+        task = self.tasks_of(dag_id).get(task_id)
+        return task["state"] if task else None
+
+    def xcom_of(self, dag_id: str, task_id: str) -> Any:
+        """Return what a task has handed on."""
+        entry = self.api("GET", f"{self._task(dag_id, task_id)}/xcomEntries/return_value?stringify=false")
+        return entry["value"]
+
+    def links_of(self, dag_id: str, task_id: str) -> dict[str, str]:
+        """Return the extra links of a task by their names."""
+        links = self.api("GET", f"{self._task(dag_id, task_id)}/links")
+        return links if AIRFLOW_2 else links["extra_links"]
+
+    def log_of(self, dag_id: str, task_id: str) -> str:
+        """Return everything that the task has logged, as Airflow keeps it on disk."""
+        run = self.run_of(dag_id)
+        assert run
+        folder = (
+            self.home / "logs" / f"dag_id={dag_id}" / f"run_id={run['dag_run_id']}" / f"task_id={task_id}"
+        )
+        return "".join(path.read_text() for path in sorted(folder.rglob("*.log")))
+
+    def _task(self, dag_id: str, task_id: str) -> str:
+        run = self.run_of(dag_id)
+        assert run, f"{dag_id} has no run"
+        return f"/dags/{dag_id}/dagRuns/{run['dag_run_id']}/taskInstances/{task_id}"
+
+
+def environment(home: Path, database: str, port: int, fernet_key: str) -> dict[str, str]:
+    """Return the variables that every process of the stack gets."""
+    settings = {
+        "CORE__DAGS_FOLDER": str(home / "dags"),
+        "CORE__LOAD_EXAMPLES": "False",
+        "CORE__EXECUTOR": "SequentialExecutor"
+        if AIRFLOW_2 and database.startswith("sqlite")
+        else "LocalExecutor",
+        "CORE__PARALLELISM": "4",
+        "CORE__FERNET_KEY": fernet_key,
+        "CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
+        "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+        "DATABASE__SQL_ALCHEMY_CONN": database,
+        "API__HOST": "127.0.0.1",
+        "API__PORT": str(port),
+        "API__WORKERS": "1",
+        "API__SECRET_KEY": uuid.uuid4().hex,
+        "API__AUTH_BACKENDS": "airflow.api.auth.backend.default",
+        "API_AUTH__JWT_SECRET": uuid.uuid4().hex * 2,
+        "API_AUTH__JWT_ISSUER": "airflow-tests",
+        "WEBSERVER__WEB_SERVER_HOST": "127.0.0.1",
+        "WEBSERVER__WEB_SERVER_PORT": str(port),
+        "WEBSERVER__WORKERS": "1",
+        "WEBSERVER__SECRET_KEY": uuid.uuid4().hex,
+        "LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
+        "LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
+        "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
+        "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+        "TRIGGERER__JOB_HEARTBEAT_SEC": "1",
+    }
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
+    ours = {f"AIRFLOW__{name}": value for name, value in settings.items()}
+    path = (
+        f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # Airflow 2 starts `airflow` by name
+    )
+    return inherited | ours | {"AIRFLOW_HOME": str(home), "PATH": path}
+
+
+@contextlib.contextmanager
+def temporary_database() -> Iterator[str]:
+    """Create a PostgreSQL database and drop it in the end; the address is given as SQLAlchemy wants it."""
+    name = f"airflow_tests_{uuid.uuid4().hex[:12]}"
+    execute_sql(f"CREATE DATABASE {name}")
+    try:
+        yield f"postgresql+psycopg2://postgres@127.0.0.1:5432/{name}"
+    finally:
+        execute_sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def execute_sql(statement: str) -> None:
+    """Run one statement outside of any transaction, as CREATE DATABASE wants it."""
+    connection = psycopg2.connect(**POSTGRESQL, dbname="postgres", connect_timeout=3)
+    try:
+        connection.autocommit = True
+        connection.cursor().execute(statement)
+    finally:
+        connection.close()
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(condition: Callable[[], object], seconds: float, otherwise: str) -> None:
+    """Ask again and again until the answer is yes."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(0.25)

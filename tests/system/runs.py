@@ -1,0 +1,76 @@
+"""Runs every DAG of these tests once in a real Airflow, and keeps what can only be seen on the way."""
+
+import json
+import secrets
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from airflow_stack import RealAirflow, wait_for
+from catalog_view import CatalogView
+from leaks import trigger_rows
+
+from airflow_provider_catalog.emulator.server import Emulator
+
+HERE = Path(__file__).parent
+EXAMPLES = HERE.parent.parent / "example_dags"
+PROMOTION_SECONDS = 600
+RUN_SECONDS = 150
+
+
+@dataclass(frozen=True)
+class Runs:
+    """What is left of the runs: Airflow, the platform, and what could only be seen while they were going on."""
+
+    airflow: RealAirflow
+    platform: CatalogView
+    secrets: tuple[str, ...]
+    planted: str
+    triggers: str
+
+
+def run_everything(airflow: RealAirflow, platform: Emulator) -> Runs:
+    """Run the DAGs; the platform promotes nothing before every sensor has been seen waiting."""
+    view = CatalogView(platform.connection)
+    planted, release = secrets.token_hex(16), airflow.home / "release"
+    airflow.env |= {"PLANTED_SECRET": planted, "RELEASE_FILE": str(release)}
+    for dags in (EXAMPLES, HERE / "dags"):
+        shutil.copytree(dags, airflow.dags, dirs_exist_ok=True)
+    airflow.start()
+    connection = platform.connection | {"extra": json.dumps(platform.connection["extra"])}
+    airflow.api("POST", "/connections", {"connection_id": "adobe_catalog_default"} | connection)
+
+    airflow.wait_for_dag("classic_ingest")  # runs by its schedule
+    for dag_id in ("wait_deferrable", "wait_for_failure", "leak"):
+        airflow.trigger(dag_id)
+    wait_for_state(airflow, "up_for_reschedule", "classic_ingest", "wait")
+    wait_for_state(airflow, "up_for_reschedule", "wait_for_failure", "wait")
+    wait_for_state(airflow, "deferred", "wait_deferrable", "wait")
+    wait_for_state(airflow, "deferred", "leak", "spill")
+    triggers = trigger_rows(airflow)
+    view.advance(PROMOTION_SECONDS)
+    release.touch()
+    for dag_id in ("classic_ingest", "wait_deferrable", "wait_for_failure", "leak"):
+        wait_for_end(airflow, dag_id)
+
+    airflow.trigger(
+        "wait_poke"
+    )  # by itself: the executor that goes with SQLite on Airflow 2 runs one task at a time
+    wait_for_state(airflow, "running", "wait_poke", "wait")
+    view.advance(PROMOTION_SECONDS)
+    wait_for_end(airflow, "wait_poke")
+    return Runs(airflow, view, (platform.connection["password"], *platform.issued_tokens), planted, triggers)
+
+
+def wait_for_state(airflow: RealAirflow, state: str, dag_id: str, task_id: str) -> None:
+    """Wait until the task is in this state."""
+    otherwise = f"{dag_id}.{task_id} was never {state}"
+    wait_for(lambda: airflow.state_of(dag_id, task_id) == state, RUN_SECONDS, otherwise)
+
+
+def wait_for_end(airflow: RealAirflow, dag_id: str) -> None:
+    """Wait until the DAG's run has ended."""
+    ended = ("success", "failed")
+    wait_for(
+        lambda: (airflow.run_of(dag_id) or {}).get("state") in ended, RUN_SECONDS, f"{dag_id} did not end"
+    )
