@@ -23,6 +23,7 @@ import airflow_provider_catalog
 from airflow_provider_catalog.api.errors import AuthenticationError, UnreachableError
 from airflow_provider_catalog.api.problems import api_error
 from airflow_provider_catalog.api.retries import DEFAULT_ATTEMPTS, Repeat, retrying
+from airflow_provider_catalog.api.settings import is_loopback
 from airflow_provider_catalog.api.validation import find_fault
 
 log = logging.getLogger(__name__)
@@ -146,6 +147,7 @@ class Transport:
                 data=body if body is not None else call.form,
                 auth=_Bearer(token),
                 timeout=(CONNECT_TIMEOUT, self._timeout),
+                proxies=_proxy_exceptions(call.url),
                 allow_redirects=False,
             )
         except requests.RequestException as error:
@@ -194,6 +196,12 @@ def _new_session(headers: Mapping[str, str]) -> requests.Session:
     # The Catalog documents gzip as the only encoding that it supports.
     session.headers.update({"Accept": "application/json", "Accept-Encoding": "gzip", **headers})
     return session
+
+
+def _proxy_exceptions(url: str) -> dict[str, str]:
+    """Keep calls to this machine on this machine: through a proxy of the environment, a token would leave it unencrypted."""
+    host = urlsplit(url).hostname or ""
+    return {"no_proxy": host} if is_loopback(host) else {}
 
 
 def _parse(call: Call, response: requests.Response) -> Any:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_fixed
 
 from airflow_provider_catalog.api.client import CatalogClient
-from airflow_provider_catalog.api.errors import ApiError, BatchStateError, CatalogError
+from airflow_provider_catalog.api.errors import ApiError, BatchStateError, CatalogError, NotFoundError
 from airflow_provider_catalog.api.models import Batch
 from airflow_provider_catalog.api.statuses import Phase, phase_of
 
@@ -24,63 +25,75 @@ PAUSE = 2.0
 REFUSALS = frozenset({400, 409, 412})
 
 
-def abort_batch(
-    client: CatalogClient, batch_id: str, *, sleep: Callable[[float], None] = time.sleep
-) -> Batch:
-    """Give up a batch that is not promoted yet, and give its state as last seen.
+@dataclass(frozen=True)
+class _Ending:
+    """One way to give a batch up.
+
+    :param wish: what the batch shall be.
+    :param reached: the phases in which it is that already.
+    :param impossible: the phases in which it can't become that any more, or not yet.
+    :param advice: what to do in these, or when the platform refuses.
+    """
+
+    wish: str
+    reached: frozenset[Phase]
+    impossible: frozenset[Phase]
+    advice: str
+
+
+ABORTED = _Ending(
+    wish="aborted",
+    reached=frozenset({Phase.FAILED}),
+    impossible=frozenset({Phase.SUCCEEDED, Phase.SUCCEEDED_ONCE}),
+    advice="It is too late for that: wait for its promotion and revert it.",
+)
+REVERTED = _Ending(
+    wish="reverted",
+    reached=frozenset({Phase.SUCCEEDED_ONCE}),
+    impossible=frozenset({Phase.WAITING_ON_CLIENT, Phase.RUNNING, Phase.FAILED}),
+    advice="Only promoted batches can be: abort one that is still loading.",
+)
+
+
+def abort_batch(client: CatalogClient, batch_id: str, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Give up a batch that is not promoted yet.
 
     :raises BatchStateError: it is promoted already, or the platform says that it is too late.
     """
-
-    def is_done(batch: Batch) -> bool:
-        if phase_of(batch.status) in (Phase.SUCCEEDED, Phase.SUCCEEDED_ONCE):
-            raise BatchStateError(batch, "aborted", "Its data were promoted: revert it instead.")
-        return batch.phase is Phase.FAILED
-
-    return _until_done(client, batch_id, is_done, client.abort_batch, "aborted", sleep)
+    _end(client, batch_id, ABORTED, client.abort_batch, sleep)
 
 
 def revert_batch(
     client: CatalogClient, batch_id: str, *, sleep: Callable[[float], None] = time.sleep
-) -> Batch:
-    """Take the data of a promoted batch out of the dataset, and give its state as last seen.
+) -> None:
+    """Take the data of a promoted batch out of the dataset.
 
     :raises BatchStateError: it is not promoted.
     """
-
-    def is_done(batch: Batch) -> bool:
-        phase = phase_of(batch.status)
-        if phase not in (Phase.SUCCEEDED, Phase.SUCCEEDED_ONCE):
-            raise BatchStateError(
-                batch, "reverted", "Only promoted batches can be; abort one that is on its way."
-            )
-        return phase is Phase.SUCCEEDED_ONCE
-
-    return _until_done(client, batch_id, is_done, client.revert_batch, "reverted", sleep)
+    _end(client, batch_id, REVERTED, client.revert_batch, sleep)
 
 
-def _until_done(
+def _end(
     client: CatalogClient,
     batch_id: str,
-    is_done: Callable[[Batch], bool],
+    ending: _Ending,
     send: Callable[[str], None],
-    wish: str,
     sleep: Callable[[float], None],
-) -> Batch:
-    def look_and_send() -> Batch:
-        batch = client.get_batch(batch_id)
-        if is_done(batch):
-            return batch
+) -> None:
+    def look_and_send() -> None:
+        if _has_reached(ending, _look(client, batch_id)):
+            return
         try:
             send(batch_id)
         except ApiError as error:
             if error.failure.status not in REFUSALS:
                 raise
-            batch = client.get_batch(batch_id)
-            if is_done(batch):
-                return batch
-            raise BatchStateError(batch, wish, str(error)) from error
-        return batch
+            batch = _look(client, batch_id)
+            if _has_reached(ending, batch):
+                return
+            if batch is None:
+                raise
+            raise BatchStateError(batch, ending.wish, f"{ending.advice} {error}") from error
 
     patiently = Retrying(
         retry=retry_if_exception(lambda error: isinstance(error, CatalogError) and not error.permanent),
@@ -89,6 +102,22 @@ def _until_done(
         sleep=sleep,
         reraise=True,
     )
-    batch = patiently(look_and_send)
-    log.info("Batch %s, last seen as %s, is %s.", batch_id, batch.status, wish)
-    return batch
+    patiently(look_and_send)
+    log.info("Batch %s is %s.", batch_id, ending.wish)
+
+
+def _look(client: CatalogClient, batch_id: str) -> Batch | None:
+    try:
+        return client.get_batch(batch_id)
+    except NotFoundError:
+        # The Catalog may lag behind the service that takes the signals, and that one knows whether there is such a batch.
+        return None
+
+
+def _has_reached(ending: _Ending, batch: Batch | None) -> bool:
+    if batch is None:
+        return False
+    phase = phase_of(batch.status)
+    if phase in ending.impossible:
+        raise BatchStateError(batch, ending.wish, ending.advice)
+    return phase in ending.reached

@@ -18,6 +18,7 @@ from airflow_provider_catalog.api.errors import (
     BatchStalledError,
     CatalogError,
     LostSightError,
+    NotFoundError,
 )
 from airflow_provider_catalog.api.models import Batch
 from airflow_provider_catalog.api.statuses import RETRYING, STALLED, Phase, is_known
@@ -84,6 +85,9 @@ class BatchWatch:
         if silence >= self.max_unreachable:
             text = f"Nothing useful was heard of batch {self.batch_id} for {_duration(silence)}. {error}"
             raise LostSightError(text) from error
+        if isinstance(error, NotFoundError):
+            log.info("The Catalog does not show batch %s yet.", self.batch_id)
+            return
         log.warning("Could not look at batch %s, and goes on waiting. %s", self.batch_id, error)
 
     def _check_stalled(self, batch: Batch, now: float) -> None:

@@ -6,6 +6,7 @@ Adobe's pages for datasets have an address that can be put together; those for b
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink, XCom
 
@@ -42,6 +43,7 @@ class DatasetLink(BaseOperatorLink):
 
 def dataset_url(settings: PlatformSettings, dataset_id: str) -> str:
     """Give the address of a dataset's page; without the tenant, that of the list of datasets."""
+    dataset_id = quote(dataset_id, safe="")
     if settings.is_local:
         return f"{settings.host}/ui/{settings.sandbox_name}/datasets/{dataset_id}"
     if settings.tenant is None:

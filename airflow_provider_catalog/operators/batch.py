@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -50,9 +51,9 @@ class CatalogOperator(BaseOperator):
         with failing_fast():
             return self.work(context)
 
+    @abstractmethod
     def work(self, context: Context) -> Any:
         """Do what this operator is for."""
-        raise TypeError(f"{type(self).__name__} must define work()")
 
 
 class CreateBatchOperator(CatalogOperator):

@@ -144,20 +144,27 @@ class _Looker:
 
         :raises CatalogError: it did not work, for whatever reason.
         """
-        from airflow.providers.common.compat.sdk import AirflowException
-
-        from airflow_provider_catalog.api.errors import CatalogError, UnreachableError
+        from airflow_provider_catalog.api.errors import CatalogError
 
         try:
-            client = self._client = self._client or await self._hook.connect(attempts=1)
+            client = self._client = self._client or await self._connect()
             await self._mask(await _in_thread(client.auth.token))
             return await _in_thread(lambda: client.get_batch(batch_id))
         except CatalogError:
             self.close()
             raise
-        except AirflowException as error:
-            name = f"Reading the connection {self._hook.catalog_conn_id!r}"
-            raise UnreachableError(name, str(error), sent=False) from error
+
+    async def _connect(self) -> CatalogClient:
+        from airflow_provider_catalog.api.errors import CatalogError, UnreachableError
+
+        try:
+            return await self._hook.connect(attempts=1)
+        except CatalogError:
+            raise
+        except Exception as error:
+            # Airflow's database, its API server or a secrets backend is in trouble, each with exceptions of its own.
+            call = f"Reading the connection {self._hook.catalog_conn_id!r}"
+            raise UnreachableError(call, f"{type(error).__name__}: {error}", sent=False) from error
 
     def close(self) -> None:
         """Let go of the client."""
