@@ -52,7 +52,7 @@ class _Front:
         if scope["path"].startswith(steering.ROOT):
             await self._steer(scope, receive, send)
         else:
-            await self._log(scope, receive, _with_request_id(scope, send))
+            await self._log(scope, receive, send)
 
     async def _steer(self, scope: Scope, receive: Receive, send: Send) -> None:
         refused = None if steering.is_local(Request(scope)) else problem(403, "Only for this machine.")
@@ -60,7 +60,7 @@ class _Front:
 
     async def _log(self, scope: Scope, receive: Receive, send: Send) -> None:
         entry = self._platform.journal.open(scope, wire_of(scope))
-        listener = Listener(entry, receive, send)
+        listener = Listener(entry, receive, _with_request_id(scope, send))
         try:
             await self._fault(scope, listener.receive, listener.send)
         finally:

@@ -27,6 +27,13 @@ _PARQUET_MAGIC = b"PAR1"
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+
+
 @dataclass(frozen=True)
 class BadRow:
     """A row that is not a record, and why."""
@@ -124,7 +131,6 @@ class _Values:
         self._text = text
         self._buffer = ""
         self._at = 0
-        self._decoder = json.JSONDecoder(parse_constant=_no_constant)
 
     def __iter__(self) -> Iterator[Any]:
         if self._next_character() == "[":
@@ -161,7 +167,7 @@ class _Values:
         want = _CHUNK
         while True:
             try:
-                value, self._at = self._decoder.raw_decode(self._buffer, self._at)
+                value, self._at = _DECODER.raw_decode(self._buffer, self._at)
             except ValueError:
                 if not self._read(want):
                     raise
@@ -178,7 +184,7 @@ class _Values:
 
 def _parsed_line(line: bytes) -> Row:
     try:
-        return _as_row(json.loads(line.decode("utf-8-sig"), parse_constant=_no_constant))
+        return _as_row(_DECODER.decode(line.decode("utf-8-sig")))
     except (ValueError, RecursionError) as error:
         return BadRow(_reason(error))
 
@@ -190,10 +196,6 @@ def _as_row(value: Any) -> Row:
 def _reason(error: Exception) -> str:
     """Describe a parse error without quoting the data, as customers' rows belong into no log."""
     return error.msg if isinstance(error, json.JSONDecodeError) else "not valid JSON"
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError
 
 
 def _csv_dialect(input_format: Json) -> dict[str, Any]:

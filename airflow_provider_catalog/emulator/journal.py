@@ -6,7 +6,7 @@ import itertools
 import json
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import parse_qsl
 
@@ -17,7 +17,7 @@ from .wire import Wire
 
 REDACTED = "<redacted>"
 _LENGTH = 100_000
-_BODY_LIMIT = 1024 * 1024
+_BODY_LIMIT = 256 * 1024
 _SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"})
 _SECRET_FIELDS = frozenset(
     {"client_secret", "access_token", "refresh_token", "id_token", "jwt_token", "password"}
@@ -38,7 +38,6 @@ class Entry:
     request_body: Any = None
     request_size: int = 0
     status: int | Literal["dropped"] | None = None
-    response_headers: list[tuple[str, str]] = field(default_factory=list)
 
 
 class Journal:
@@ -82,10 +81,12 @@ class Listener:
         self._receive = receive
         self._send = send
         self._body = bytearray()
+        self._client_is_gone = False
 
     async def receive(self) -> Message:
         """Pass on what the client sends; count it, and keep it if it is short."""
         message = await self._receive()
+        self._client_is_gone = message["type"] == "http.disconnect"
         chunk = message.get("body", b"")
         self._entry.request_size += len(chunk)
         if self._entry.request_size <= _BODY_LIMIT:
@@ -94,11 +95,8 @@ class Listener:
 
     async def send(self, message: Message) -> None:
         """Pass on what the application answers."""
-        if message["type"] == "http.response.start":
+        if message["type"] == "http.response.start" and not self._client_is_gone:
             self._entry.status = message["status"]
-            self._entry.response_headers = [
-                (name.decode(), value.decode()) for name, value in message["headers"]
-            ]
         await self._send(message)
 
     def close(self) -> None:

@@ -42,6 +42,7 @@ class Platform:
 
     def reset(self) -> None:
         """Forget everything that happened, as if just started with an empty folder."""
+        self.promotions.stop()
         self.store.clear()
         self._start()
 

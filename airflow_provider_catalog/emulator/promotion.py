@@ -7,17 +7,21 @@ it the good rows are ingested, above it the batch fails.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .batches import Json, Opening, Outcome
-from .content import EMPTY_FILE, UNREADABLE_FILE, BadFile, BadRow, check_file, has_rows, reader_for
+from .content import EMPTY_FILE, UNREADABLE_FILE, BadFile, BadRow, Row, check_file, has_rows, reader_for
 
 DIAGNOSTICS_WERE_OFF = "INGEST-1211-400"
 PARTLY_INGESTED = "INGEST-1212-400"
 UNPARSABLE_ROW = "INGEST-1401-400"
+
+
+class Stopped(Exception):
+    """The emulator stops, and gives up reading."""
 
 
 @dataclass
@@ -39,18 +43,22 @@ class _Tally:
         return 100 * self.failed / self.rows if self.rows else 0.0
 
 
-def ingest(opening: Opening, files: Iterable[Path], schema: Json, csv_metrics: bool) -> Outcome:
-    """Read the files of a batch and return how its ingestion ends. `schema` is that of the dataset."""
+def ingest(
+    opening: Opening, files: Iterable[Path], schema: Json, csv_metrics: bool, stopped: Callable[[], bool]
+) -> Outcome:
+    """Read the files of a batch and return how its ingestion ends.
+
+    `schema` is that of the dataset. Raises Stopped as soon as `stopped` says so.
+    """
     tally = _Tally()
     if is_csv(opening.input_format) and is_nested(schema):
         error = {"code": UNREADABLE_FILE, "description": "CSV files can be ingested into a flat schema only."}
         tally.file_errors.append(error)
     for path in files:
-        _read(path, opening.input_format, tally)
+        _read(path, opening.input_format, tally, stopped)
     succeeded = not tally.file_errors and tally.failed_percent <= opening.allowed_percent
-    return Outcome(
-        succeeded, tuple(_errors(tally, opening, succeeded)), _metrics(tally, opening, succeeded, csv_metrics)
-    )
+    errors = _errors(tally, opening, succeeded)
+    return Outcome(succeeded, tuple(errors), _metrics(tally, opening, succeeded, csv_metrics))
 
 
 def without_files(accepted: bool) -> Outcome:
@@ -70,18 +78,24 @@ def is_nested(schema: Json) -> bool:
     return any(each.get("type") in ("object", "array") for each in fields)
 
 
-def _read(path: Path, input_format: Json, tally: _Tally) -> None:
+def _read(path: Path, input_format: Json, tally: _Tally, stopped: Callable[[], bool]) -> None:
     tally.files += 1
     tally.size += path.stat().st_size
     try:
         check_file(path, input_format)
         if has_rows(input_format):
             for row in reader_for(input_format)(path, input_format):
-                tally.rows += 1
-                if isinstance(row, BadRow):
-                    tally.bad_rows[UNPARSABLE_ROW] += 1
+                _count(row, tally)
+                if stopped():
+                    raise Stopped
     except BadFile as error:
         tally.file_errors.append({"code": error.code, "description": error.description})
+
+
+def _count(row: Row, tally: _Tally) -> None:
+    tally.rows += 1
+    if isinstance(row, BadRow):
+        tally.bad_rows[UNPARSABLE_ROW] += 1
 
 
 def _errors(tally: _Tally, opening: Opening, succeeded: bool) -> Sequence[Json]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import threading
 from typing import TYPE_CHECKING
 
 from .batches import Batch, Outcome
 from .lifecycle import RUNNING, Step, promotion
-from .promotion import ingest, without_files
+from .promotion import Stopped, ingest, without_files
 
 if TYPE_CHECKING:
     from .platform import Platform
+
+_log = logging.getLogger(__name__)
 
 # COMPLETE waits so long (real seconds) for the files to be read. Small batches are read by then, so that what follows
 # depends on the clock alone; a large one simply stays in its last running status until it has been read.
@@ -23,6 +27,7 @@ class PromotionDesk:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self._reading: set[asyncio.Task[None]] = set()
+        self._stopped = threading.Event()
 
     async def take_in(self, batch: Batch) -> None:
         """Start the promotion of a batch that was signalled just now."""
@@ -31,7 +36,7 @@ class PromotionDesk:
         self._platform.batches.save(batch)
         task = asyncio.create_task(self._read(batch, now))
         self._reading.add(task)
-        task.add_done_callback(self._reading.discard)
+        task.add_done_callback(self._done)
         await asyncio.wait({task}, timeout=_PATIENCE)
 
     def resume(self) -> None:
@@ -40,9 +45,20 @@ class PromotionDesk:
             if batch.signalled_at is not None and batch.outcome is None:
                 self._end(batch, self._outcome(batch), batch.signalled_at)
 
+    def stop(self) -> None:
+        """Give up reading; `resume` will start again."""
+        self._stopped.set()
+
     async def _read(self, batch: Batch, signalled_at: float) -> None:
         outcome = await asyncio.to_thread(self._outcome, batch)
-        self._end(batch, outcome, signalled_at)
+        if not self._stopped.is_set():
+            self._end(batch, outcome, signalled_at)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._reading.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error and not isinstance(error, Stopped):
+            _log.error("The files of a batch could not be read: it stays as it is.", exc_info=error)
 
     def _outcome(self, batch: Batch) -> Outcome:
         settings = self._platform.settings
@@ -50,7 +66,7 @@ class PromotionDesk:
         if not paths:
             return without_files(accepted=settings.empty_batch == "success")
         schema = self._platform.schema_of(batch.sandbox, batch.opening.dataset_id)
-        return ingest(batch.opening, paths, schema, settings.csv_metrics)
+        return ingest(batch.opening, paths, schema, settings.csv_metrics, self._stopped.is_set)
 
     def _end(self, batch: Batch, outcome: Outcome, signalled_at: float) -> None:
         if batch.plan[-1].status not in RUNNING:  # aborted in the meantime

@@ -25,8 +25,9 @@ _KEEP_ALIVE = 75  # seconds; longer than any test waits between two requests on 
 class _Server(uvicorn.Server):
     """Uvicorn, but it says when it is ready, and when told to stop it hangs up on whoever is connected."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
+    def __init__(self, platform: Platform) -> None:
+        super().__init__(_config(platform))
+        self._platform = platform
         self.ready = threading.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -34,6 +35,7 @@ class _Server(uvicorn.Server):
         self.ready.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._platform.promotions.stop()
         for connection in list(self.server_state.connections):
             connection.transport.abort()
         await super().shutdown(sockets)
@@ -52,7 +54,7 @@ class Emulator:
         self.url = f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
         self.platform = platform
         self._listener = listener
-        self._server = _Server(_config(platform))
+        self._server = _Server(platform)
         self._thread = threading.Thread(target=self.serve, name="catalog-emulator", daemon=True)
 
     @property
@@ -128,7 +130,16 @@ def opened(settings: Settings, data_dir: Path | str | None) -> Iterator[Platform
 def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens at an address. Raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=1024)
+    # The protocol is named, or asyncio does not recognise TCP, leaves Nagle's algorithm on, and answers 40 ms late.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(1024)
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 def _config(platform: Platform) -> uvicorn.Config:

@@ -65,6 +65,9 @@ class Settings:
     abort_until: Literal["loaded", "finished"] = "loaded"
     """How late ABORT is accepted: before COMPLETE (status tables), or until the batch has ended (guide)."""
 
+    limited_look_ups: bool = True
+    """Whether a look-up of several ids obeys ``limit``, and its default of 20, as lists do. Undocumented."""
+
     success_word: Literal["success", "active"] = "success"
     """Which of the two words for success the Catalog uses."""
 

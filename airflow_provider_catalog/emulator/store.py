@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,8 +21,10 @@ class Store:
         self._files.mkdir(parents=True, exist_ok=True)
         # The server's thread is not always the one that opened the store, but it is the only one that uses it.
         self._database = sqlite3.connect(
-            folder / "emulator.sqlite", isolation_level=None, check_same_thread=False
+            folder / "emulator.sqlite", isolation_level=None, check_same_thread=False, timeout=1
         )
+        # One emulator for one folder: a second one fails here, with "database is locked".
+        self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = NORMAL")
         self._database.execute(_TABLE)
@@ -55,8 +56,3 @@ class Store:
     def close(self) -> None:
         """Close the database."""
         self._database.close()
-
-
-def remove(folder: Path) -> None:
-    """Delete a store's folder."""
-    shutil.rmtree(folder, ignore_errors=True)

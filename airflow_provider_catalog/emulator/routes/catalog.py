@@ -74,7 +74,9 @@ _NEW_DATASET = Draft202012Validator(
 async def list_batches(request: Request) -> Response:
     """``GET /batches``: the batches that fit a query."""
     query = parse(request.query_params.multi_items(), _BATCH_FIELDS, _BATCH_FILTERS)
-    return JSONResponse(query.select(_batches(platform_of(request), sandbox_of(request))))
+    ids = request.query_params.get("batch", "!")
+    candidates = None if ids.startswith("!") else ids.split(",")  # the filter alone would look at every batch
+    return JSONResponse(query.select(_batches(platform_of(request), sandbox_of(request), candidates)))
 
 
 async def get_batches(request: Request) -> Response:
@@ -136,7 +138,8 @@ def _looked_up(request: Request, documents: dict[str, Json], query: Query) -> Re
     ids: str = request.path_params["ids"]
     shown = {key: query.show(body) for key, body in documents.items()}
     if "," in ids:
-        return JSONResponse(shown)
+        limited = platform_of(request).settings.limited_look_ups
+        return JSONResponse(dict(list(shown.items())[: query.limit if limited else None]))
     if not documents:
         raise generic(404, f"No object with the id {ids} was found")
     return JSONResponse(shown, headers={"E-Tag": documents[ids]["version"]})

@@ -114,11 +114,10 @@ async def remove_fault(request: Request) -> Response:
 async def list_requests(request: Request) -> Response:
     """``GET /requests?since=&method=&path=``: the log; `since` excludes, `path` is how the path begins."""
     wanted = request.query_params
-    since, method, path = (
-        int(wanted.get("since", 0)),
-        wanted.get("method", "").upper(),
-        wanted.get("path", ""),
-    )
+    if not wanted.get("since", "0").isdecimal():
+        raise problem(400, "since is the number of an entry.")
+    since = int(wanted.get("since", 0))
+    method, path = wanted.get("method", "").upper(), wanted.get("path", "")
     entries = (each for each in platform_of(request).journal.entries() if each.n > since)
     fitting = (each for each in entries if method in ("", each.method) and each.path.startswith(path))
     return JSONResponse([_entry(each) for each in fitting])
