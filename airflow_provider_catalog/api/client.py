@@ -41,7 +41,7 @@ class CatalogClient:
     :param settings: where the platform is and who is calling.
     :param application: named in the ``User-Agent``, such as ``apache-airflow/3.3.2``.
     :param on_token: told every new token before it is used, so that it can be masked in logs.
-    :param attempts: how often one call is sent at most.
+    :param attempts: how often one call is sent at most, where it may be repeated; six times unless given.
     """
 
     def __init__(
@@ -50,9 +50,10 @@ class CatalogClient:
         *,
         application: str | None = None,
         on_token: Callable[[str], None] | None = None,
-        attempts: int = DEFAULT_ATTEMPTS,
+        attempts: int | None = None,
     ) -> None:
         agent = user_agent(application)
+        attempts = DEFAULT_ATTEMPTS if attempts is None else attempts
         self.settings = settings
         self.auth = auth_for(settings, user_agent=agent, on_token=on_token, attempts=attempts)
         self._transport = Transport(

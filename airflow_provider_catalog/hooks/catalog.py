@@ -24,6 +24,7 @@ class CatalogHook(BaseHook):
 
     :param catalog_conn_id: the connection.
     :param sandbox_name: another sandbox than the connection's.
+    :param attempts: how often one call is sent at most, where it may be repeated; the client's default unless given.
     """
 
     conn_name_attr = "catalog_conn_id"
@@ -32,11 +33,17 @@ class CatalogHook(BaseHook):
     hook_name = "Adobe Experience Platform"
 
     def __init__(
-        self, catalog_conn_id: str = DEFAULT_CONN_ID, sandbox_name: str | None = None, **kwargs: Any
+        self,
+        catalog_conn_id: str = DEFAULT_CONN_ID,
+        sandbox_name: str | None = None,
+        *,
+        attempts: int | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.catalog_conn_id = catalog_conn_id
         self.sandbox_name = sandbox_name
+        self.attempts = attempts
 
     @cached_property
     def client(self) -> CatalogClient:
@@ -53,19 +60,19 @@ class CatalogHook(BaseHook):
         for secret in (settings.client_secret, settings.access_token):
             if secret:
                 mask_secret(secret)
-        return CatalogClient(settings, application=_application(), on_token=mask_secret)
+        return CatalogClient(
+            settings, application=_application(), on_token=mask_secret, attempts=self.attempts
+        )
 
     def get_conn(self) -> CatalogClient:
         """Give the client."""
         return self.client
 
-    async def connect(self, *, attempts: int) -> CatalogClient:
+    async def connect(self) -> CatalogClient:
         """Make a client inside a trigger, where Airflow's connections must be read asynchronously.
 
         The client can be used in threads: it holds resolved credentials and asks nothing of Airflow. Its tokens are not
         masked by themselves, since the triggerers of some Airflow versions break when a thread asks for that.
-
-        :param attempts: how often one call is sent at most.
         """
         from airflow.providers.common.compat.connection import (
             get_async_connection,
@@ -82,7 +89,7 @@ class CatalogHook(BaseHook):
         for secret in (settings.client_secret, settings.access_token):
             if secret:
                 await sync_to_async(mask_secret)(secret)
-        return CatalogClient(settings, application=_application(), attempts=attempts)
+        return CatalogClient(settings, application=_application(), attempts=self.attempts)
 
     def test_connection(self) -> tuple[bool, str]:
         """Prove the token, the organisation and the sandbox, and say which one is wrong."""

@@ -21,6 +21,7 @@ from airflow_provider_catalog.api.errors import (
     NotFoundError,
 )
 from airflow_provider_catalog.api.models import Batch
+from airflow_provider_catalog.api.retries import pause_after
 from airflow_provider_catalog.api.statuses import RETRYING, STALLED, Phase, is_known
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,8 @@ REFUSALS = frozenset({400, 403, 404})
 class BatchWatch:
     """The memory of one wait. All times are epoch seconds.
 
+    ``not_before`` is when the platform wants to be asked again at the earliest.
+
     :param batch_id: the batch that is waited for.
     :param stalled_grace: for how many seconds a batch may be stalled.
     :param max_unreachable: for how many seconds the platform may give no useful answer.
@@ -45,6 +48,7 @@ class BatchWatch:
     batch_id: str
     stalled_grace: float = DEFAULT_STALLED_GRACE
     max_unreachable: float = DEFAULT_MAX_UNREACHABLE
+    not_before: float = field(default=0.0, init=False)
     _status: str | None = field(default=None, init=False)
     _stalled_since: float | None = field(default=None, init=False)
     _trouble_since: float | None = field(default=None, init=False)
@@ -76,6 +80,7 @@ class BatchWatch:
         :raises ApiError: the platform goes on refusing.
         :raises LostSightError: nothing useful was heard for too long.
         """
+        self.not_before = now + (pause_after(error) or 0.0)
         refused = isinstance(error, ApiError) and error.failure.status in REFUSALS
         self._refused_since = (self._refused_since or now) if refused else None
         self._trouble_since = self._trouble_since or now

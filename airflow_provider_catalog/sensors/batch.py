@@ -76,11 +76,13 @@ class BatchSensor(BaseSensorOperator):
         self.stalled_grace = _seconds("stalled_grace", stalled_grace)
         self.max_unreachable = _seconds("max_unreachable", max_unreachable)
         self.deferrable = deferrable
+        if deferrable and self.poke_interval == 0:
+            raise ValueError("poke_interval: got 0, expected more than 0 seconds in the deferrable mode")
 
     @cached_property
     def hook(self) -> CatalogHook:
-        """The hook of the task's connection and sandbox."""
-        return CatalogHook(self.catalog_conn_id, self.sandbox_name)
+        """The hook of the task's connection and sandbox. The sensor looks again by itself, so it repeats no call."""
+        return CatalogHook(self.catalog_conn_id, self.sandbox_name, attempts=1)
 
     @cached_property
     def _watch(self) -> BatchWatch:
@@ -142,6 +144,8 @@ class BatchSensor(BaseSensorOperator):
     def _look(self) -> PokeReturnValue:
         from airflow_provider_catalog.api.errors import CatalogError, InvalidInputError
 
+        if time.time() < self._watch.not_before:
+            return PokeReturnValue(is_done=False)
         try:
             batch = self.hook.client.get_batch(self.batch_id)
         except InvalidInputError:

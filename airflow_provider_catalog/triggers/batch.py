@@ -109,7 +109,7 @@ class BatchTrigger(BaseTrigger):
                 if (event := self._overdue(started)) is not None:
                     yield event
                     return
-                await self._pause(self.poll_interval)
+                await self._pause(max(self.poll_interval, watch.not_before - time.time()))
         except CatalogError as error:
             yield _event(Outcome.FAILED if error.permanent else Outcome.LOST_SIGHT, str(error))
         finally:
@@ -135,7 +135,7 @@ class _Looker:
     """Looks at batches for one trigger, in threads, and connects anew after trouble, in case the connection has changed."""
 
     def __init__(self, catalog_conn_id: str, sandbox_name: str | None) -> None:
-        self._hook = CatalogHook(catalog_conn_id, sandbox_name)
+        self._hook = CatalogHook(catalog_conn_id, sandbox_name, attempts=1)
         self._client: CatalogClient | None = None
         self._masked: str | None = None
 
@@ -158,7 +158,7 @@ class _Looker:
         from airflow_provider_catalog.api.errors import CatalogError, UnreachableError
 
         try:
-            return await self._hook.connect(attempts=1)
+            return await self._hook.connect()
         except CatalogError:
             raise
         except Exception as error:
