@@ -105,7 +105,9 @@ class CatalogHook(BaseHook):
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
         """Give labels and hidden fields to the connection form of Airflow 2.11 and 3.1; later ones read the provider info."""
-        return cast(dict[str, Any], _connection_type()["ui-field-behaviour"])
+        behaviour: dict[str, Any] = _connection_type()["ui-field-behaviour"]
+        # The same three parts, but here Airflow spells the first one with an underscore, and refuses the whole otherwise.
+        return {name.replace("-", "_"): part for name, part in behaviour.items()}
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
