@@ -215,14 +215,22 @@ def temporary_database() -> Iterator[str]:
         execute_sql(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+def postgresql_problem() -> str | None:
+    """Return why the PostgreSQL server cannot be used, or None if it can."""
+    try:
+        execute_sql("SELECT 1")
+    except psycopg2.OperationalError as error:
+        return str(error).strip()
+    return None
+
+
 def execute_sql(statement: str) -> None:
     """Run one statement outside of any transaction, as CREATE DATABASE wants it."""
-    connection = psycopg2.connect(**POSTGRESQL, dbname="postgres", connect_timeout=3)
-    try:
+    with contextlib.closing(
+        psycopg2.connect(**POSTGRESQL, dbname="postgres", connect_timeout=3)
+    ) as connection:
         connection.autocommit = True
         connection.cursor().execute(statement)
-    finally:
-        connection.close()
 
 
 def free_port() -> int:

@@ -6,8 +6,7 @@ from runs import Runs
 
 def test_no_secret_is_left_behind(runs: Runs) -> None:
     assert len(runs.secrets) > 1, "no token was issued"
-    places = [places_of(secret, runs.airflow) for secret in runs.secrets]
-    assert places == [set()] * len(places)
+    assert places_of(runs.secrets, runs.airflow) == set()
 
 
 def test_no_secret_is_kept_in_a_trigger(runs: Runs) -> None:
@@ -17,7 +16,7 @@ def test_no_secret_is_kept_in_a_trigger(runs: Runs) -> None:
 
 
 def test_the_search_finds_a_planted_secret_in_every_kind_of_place(runs: Runs) -> None:
-    places = places_of(runs.planted, runs.airflow)
+    places = places_of([runs.planted], runs.airflow)
     logs = {place for place in places if place.startswith("logs/") and "spill" in place}
     assert logs
     assert places >= {"xcom.value", "rendered_task_instance_fields.rendered_fields", "serialized_dag.data"}
