@@ -14,6 +14,7 @@ from datetime import timedelta
 
 from airflow_provider_catalog.api.errors import (
     ApiError,
+    AuthenticationError,
     BatchFailedError,
     BatchStalledError,
     CatalogError,
@@ -81,7 +82,7 @@ class BatchWatch:
         :raises LostSightError: nothing useful was heard for too long.
         """
         self.not_before = now + (pause_after(error) or 0.0)
-        refused = isinstance(error, ApiError) and error.failure.status in REFUSALS
+        refused = is_refusal(error)
         self._refused_since = (self._refused_since or now) if refused else None
         self._trouble_since = self._trouble_since or now
         if self._refused_since is not None and now - self._refused_since >= REFUSAL_GRACE:
@@ -126,6 +127,13 @@ class BatchWatch:
             )
         else:
             log.info("Batch %s is %s.", batch.id, batch.status)
+
+
+def is_refusal(error: CatalogError) -> bool:
+    """Whether the platform knows us and will not show the batch. A credential that is refused may be on its way to be renewed."""
+    if not isinstance(error, ApiError) or isinstance(error, AuthenticationError):
+        return False
+    return error.failure.status in REFUSALS
 
 
 def _duration(seconds: float) -> str:
