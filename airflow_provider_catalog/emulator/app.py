@@ -92,7 +92,10 @@ def _with_request_id(scope: Scope, send: Send) -> Send:
 
     async def send_with_id(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = [*message.get("headers", []), (b"x-request-id", request_id.encode("latin-1"))]
+            headers = list(message.get("headers", []))
+            # A fault may have given its answer an id already.
+            if not any(name == b"x-request-id" for name, _ in headers):
+                headers.append((b"x-request-id", request_id.encode("latin-1")))
             message = {**message, "headers": headers}
         await send(message)
 
