@@ -34,8 +34,14 @@ class SourceFile:
     size: int
 
     def open(self) -> FixedLengthReader:
-        """Open its bytes for one sending."""
-        return FixedLengthReader(self.path, self.size)
+        """Open its bytes for one sending.
+
+        :raises FileChangedError: it can't be opened any more.
+        """
+        try:
+            return FixedLengthReader(self.path, self.size)
+        except OSError as error:
+            raise FileChangedError(f"{self.path} can't be opened any more ({error.strerror}).") from error
 
 
 class FixedLengthReader:
@@ -57,13 +63,14 @@ class FixedLengthReader:
         """
         wanted = self._left if size < 0 else min(size, self._left)
         if wanted == 0:
-            if self._size and self._file.read(1):
-                raise FileChangedError(f"{self._path} grew while it was being uploaded.")
             return b""
         block = self._file.read(wanted)
         if not block:
             raise FileChangedError(f"{self._path} shrank while it was being uploaded.")
         self._left -= len(block)
+        # Looked at before the last block goes out: the platform must not get a whole body of half a file.
+        if self._left == 0 and self._file.read(1):
+            raise FileChangedError(f"{self._path} grew while it was being uploaded.")
         return block
 
     def close(self) -> None:
