@@ -6,6 +6,7 @@ parsed permissively: what can't be read is absent, never an error.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -178,11 +179,17 @@ def _seconds(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str) or not value:
         return None
     try:
-        return float(value) / 1000 or None
+        seconds = float(value) / 1000
+    except OverflowError:
+        return None
     except ValueError:
-        pass
+        return _seconds_of_date(str(value))
+    return seconds if seconds and math.isfinite(seconds) else None
+
+
+def _seconds_of_date(text: str) -> float | None:
     try:
-        moment = datetime.fromisoformat(str(value))
+        moment = datetime.fromisoformat(text)
     except ValueError:
         return None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

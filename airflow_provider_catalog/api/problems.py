@@ -112,7 +112,7 @@ def parse_retry_after(value: str | None) -> float | None:
         return None
     try:
         return max(0.0, Retry().parse_retry_after(value))
-    except InvalidHeader:
+    except (InvalidHeader, ValueError, OverflowError):
         return None
 
 
@@ -136,7 +136,7 @@ def parse_problem(text: str, content_type: str) -> Problem:
         title=_find(places, TITLE_NAMES),
         detail=_find(places, DETAIL_NAMES) or _find(places[1:], ("message",)),
         request_id=_find(places, REQUEST_ID_NAMES),
-        retry_after=float(wait) / 1000 if wait and wait.isdigit() else None,
+        retry_after=float(wait) / 1000 if wait and wait.isdecimal() else None,
     )
 
 
