@@ -9,13 +9,15 @@ See https://developer.adobe.com/developer-console/docs/guides/authentication/Ser
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from airflow_provider_catalog.api.errors import AuthenticationError, Failure
+from airflow_provider_catalog.api.errors import ApiError, AuthenticationError
+from airflow_provider_catalog.api.problems import ADVICE_BY_CODE
 from airflow_provider_catalog.api.retries import DEFAULT_ATTEMPTS, Repeat
 from airflow_provider_catalog.api.settings import PlatformSettings
 from airflow_provider_catalog.api.transport import Call, TokenAuth, Transport
@@ -25,6 +27,12 @@ RENEWAL_LEAD = 300.0
 RENEWAL_SHARE = 0.1
 LIFETIME_IF_UNSAID = 3600.0
 LONGEST_PLAUSIBLE_LIFETIME = 10 * 86400.0
+
+IMS_ADVICE = "Check ims_host, the client id (login) and the client secret (password) of the connection."
+NOT_RENEWABLE_ADVICE = (
+    "The access_token of the connection has expired or is wrong, and can't be renewed: "
+    "set a fresh one, or a client secret."
+)
 
 
 @dataclass
@@ -58,6 +66,7 @@ class ImsAuth:
     :param user_agent: names the client to IMS.
     :param on_token: told every new token before it is used, so that it can be masked in logs.
     :param attempts: how often a token request is sent at most.
+    :param sleep: waits between two tries.
     :param clock: seconds that only go forward.
     """
 
@@ -68,6 +77,7 @@ class ImsAuth:
         user_agent: str,
         on_token: Callable[[str], None] | None = None,
         attempts: int = DEFAULT_ATTEMPTS,
+        sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
@@ -76,6 +86,7 @@ class ImsAuth:
             timeout=settings.timeout,
             secrets=(settings.client_secret,),
             attempts=attempts,
+            sleep=sleep,
         )
         self._on_token = on_token
         self._clock = clock
@@ -93,7 +104,7 @@ class ImsAuth:
                 slot.renew_at = self._clock() + lifetime - min(RENEWAL_LEAD, lifetime * RENEWAL_SHARE)
             return slot.token
 
-    def renew(self, refused: str) -> None:
+    def renew(self, refused: str, refusal: AuthenticationError) -> None:
         """Forget a token that the platform refused, unless another thread has replaced it already."""
         slot = self._slot()
         with slot.lock:
@@ -124,7 +135,14 @@ class ImsAuth:
             },
             answer="token",
         )
-        answer = self._transport.send(call)
+        try:
+            answer = self._transport.send(call)
+        except ApiError as error:
+            if not error.permanent:
+                raise
+            # Nobody may take a 404 of the identity service for a batch that is not there.
+            advice = ADVICE_BY_CODE.get(error.failure.code or "", IMS_ADVICE)
+            raise AuthenticationError(replace(error.failure, advice=advice)) from error
         token: str = answer["access_token"]
         if self._on_token is not None:
             self._on_token(token)
@@ -141,19 +159,12 @@ class ReadyToken:
         """Give the token."""
         return self._token
 
-    def renew(self, refused: str) -> None:
+    def renew(self, refused: str, refusal: AuthenticationError) -> None:
         """Say that there is no other.
 
         :raises AuthenticationError: always.
         """
-        raise AuthenticationError(
-            Failure(
-                call="The access_token of the connection",
-                status=401,
-                title="refused by the platform",
-                advice="It has expired or is wrong, and a ready token can't be renewed: set a fresh one, or a client secret.",
-            )
-        )
+        raise AuthenticationError(replace(refusal.failure, advice=NOT_RENEWABLE_ADVICE)) from refusal
 
 
 def auth_for(
@@ -162,11 +173,12 @@ def auth_for(
     user_agent: str,
     on_token: Callable[[str], None] | None = None,
     attempts: int = DEFAULT_ATTEMPTS,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> TokenAuth:
     """Choose where tokens come from: a ready one in the settings, or IMS."""
     if settings.access_token:
         return ReadyToken(settings.access_token)
-    return ImsAuth(settings, user_agent=user_agent, on_token=on_token, attempts=attempts)
+    return ImsAuth(settings, user_agent=user_agent, on_token=on_token, attempts=attempts, sleep=sleep)
 
 
 def lifetime_in_seconds(expires_in: object) -> float:
@@ -179,6 +191,6 @@ def lifetime_in_seconds(expires_in: object) -> float:
         lifetime = float(str(expires_in))
     except ValueError:
         return LIFETIME_IF_UNSAID
-    if not lifetime > 0:
+    if not 0 < lifetime < math.inf:
         return LIFETIME_IF_UNSAID
     return lifetime / 1000 if lifetime > LONGEST_PLAUSIBLE_LIFETIME else lifetime

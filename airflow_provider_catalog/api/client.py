@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, BinaryIO
 from urllib.parse import quote
@@ -42,6 +43,7 @@ class CatalogClient:
     :param application: named in the ``User-Agent``, such as ``apache-airflow/3.3.2``.
     :param on_token: told every new token before it is used, so that it can be masked in logs.
     :param attempts: how often one call is sent at most, where it may be repeated; six times unless given.
+    :param sleep: waits between two tries.
     """
 
     def __init__(
@@ -51,11 +53,12 @@ class CatalogClient:
         application: str | None = None,
         on_token: Callable[[str], None] | None = None,
         attempts: int | None = None,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         agent = user_agent(application)
         attempts = DEFAULT_ATTEMPTS if attempts is None else attempts
         self.settings = settings
-        self.auth = auth_for(settings, user_agent=agent, on_token=on_token, attempts=attempts)
+        self.auth = auth_for(settings, user_agent=agent, on_token=on_token, attempts=attempts, sleep=sleep)
         self._transport = Transport(
             headers={
                 "User-Agent": agent,
@@ -67,6 +70,7 @@ class CatalogClient:
             auth=self.auth,
             secrets=(settings.client_secret, settings.access_token),
             attempts=attempts,
+            sleep=sleep,
         )
 
     def close(self) -> None:
