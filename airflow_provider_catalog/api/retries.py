@@ -15,8 +15,8 @@ SAFE are all reads, the PUT of a file (it replaces), the signal COMPLETE (Adobe'
 request. UNSENT_ONLY are ``POST /batches``, which has no idempotency key, and ABORT and REVERT, of which the documentation does
 not say what a second one does; whoever sends these looks at the state before sending again.
 
-Between two tries lies the platform's ``Retry-After`` where it gives one, up to a cap; otherwise a random time under an
-exponentially growing limit.
+Between two tries lies the platform's ``Retry-After`` where it gives one (and not zero), up to a cap; otherwise a random time
+under an exponentially growing limit.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def retrying(repeat: Repeat, attempts: int, sleep: Callable[[float], None]) -> R
 
 def _wait(state: RetryCallState) -> float:
     asked = pause_after(_error(state))
-    return _jitter(state) if asked is None else asked
+    return asked or _jitter(state)
 
 
 def _announce(state: RetryCallState) -> None:

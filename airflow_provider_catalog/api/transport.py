@@ -11,13 +11,15 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any, BinaryIO, Protocol, cast
-from urllib.parse import urlsplit
+from urllib.parse import quote_plus, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
-from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError
+from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError, ReadTimeoutError
 
 import airflow_provider_catalog
 from airflow_provider_catalog.api.errors import AuthenticationError, UnreachableError
@@ -39,9 +41,11 @@ class TokenAuth(Protocol):
     def token(self) -> str:
         """Give a token that is believed to be good."""
 
-    def renew(self, refused: str) -> None:
+    def renew(self, refused: str, refusal: AuthenticationError) -> None:
         """Forget a token that the platform refused.
 
+        :param refused: the token.
+        :param refusal: what the platform said.
         :raises AuthenticationError: there is no way to another one.
         """
 
@@ -115,9 +119,9 @@ class Transport:
         token = self._auth.token()
         try:
             return self._send_patiently(call, token)
-        except AuthenticationError:
+        except AuthenticationError as refusal:
             # The token may have been withdrawn before its time: one new token, one more chance.
-            self._auth.renew(token)
+            self._auth.renew(token, refusal)
         return self._send_patiently(call, self._auth.token())
 
     def close(self) -> None:
@@ -130,10 +134,11 @@ class Transport:
     def _send_once(self, call: Call, token: str | None) -> Any:
         started = time.monotonic()
         response = self._exchange(call, token)
+        redact = partial(self._redact, token=token)
         log.debug("%s: %s after %.3f s", call, response.status_code, time.monotonic() - started)
         if not 200 <= response.status_code < 300:
-            raise api_error(str(call), response, lambda text: self._redact(text, token))
-        return _parse(call, response) if call.answer else None
+            raise api_error(str(call), response, redact)
+        return _parse(call, response, redact) if call.answer else None
 
     def _exchange(self, call: Call, token: str | None) -> requests.Response:
         body = call.body() if call.body else None
@@ -146,7 +151,7 @@ class Transport:
                 json=call.json,
                 data=body if body is not None else call.form,
                 auth=_Bearer(token),
-                timeout=(CONNECT_TIMEOUT, self._timeout),
+                timeout=(min(CONNECT_TIMEOUT, self._timeout), self._timeout),
                 proxies=_proxy_exceptions(call.url),
                 allow_redirects=False,
             )
@@ -159,7 +164,8 @@ class Transport:
     def _redact(self, text: str, token: str | None) -> str:
         for secret in (*self._secrets, token):
             if secret:
-                text = text.replace(secret, REDACTED)
+                # A secret may come back as it went out in a form.
+                text = text.replace(secret, REDACTED).replace(quote_plus(secret), REDACTED)
         return text
 
 
@@ -173,6 +179,14 @@ class _Bearer(AuthBase):
         if self._token is not None:
             request.headers["Authorization"] = f"Bearer {self._token}"
         return request
+
+
+class _Session(requests.Session):
+    """A session for which a redirect is an answer like any other, wherever it points."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Say that there is none; otherwise requests prepares to follow it, and stumbles over addresses that are none."""
+        return None
 
 
 class _UploadAdapter(HTTPAdapter):
@@ -190,7 +204,9 @@ def user_agent(application: str | None = None) -> str:
 
 
 def _new_session(headers: Mapping[str, str]) -> requests.Session:
-    session = requests.Session()
+    session = _Session()
+    # What a call carries is in its own arguments, not in what an earlier answer has set.
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
     session.mount("https://", _UploadAdapter())
     session.mount("http://", _UploadAdapter())
     # The Catalog documents gzip as the only encoding that it supports.
@@ -204,18 +220,18 @@ def _proxy_exceptions(url: str) -> dict[str, str]:
     return {"no_proxy": host} if is_loopback(host) else {}
 
 
-def _parse(call: Call, response: requests.Response) -> Any:
+def _parse(call: Call, response: requests.Response, redact: Callable[[str], str]) -> Any:
     try:
         answer = response.json()
-    except (requests.exceptions.JSONDecodeError, RecursionError):
-        kind = response.headers.get("Content-Type") or "without a content type"
+    except (ValueError, RecursionError):
+        kind = response.headers.get("Content-Type", "").partition(";")[0] or "without a content type"
         reason = (
             f"{response.status_code} with a body that is not JSON ({kind}, {len(response.content)} bytes)"
         )
-        raise UnreachableError(str(call), reason) from None
+        raise UnreachableError(str(call), redact(reason)) from None
     fault = find_fault(answer, cast(str, call.answer))
     if fault is not None:
-        raise UnreachableError(str(call), fault)
+        raise UnreachableError(str(call), redact(fault))
     return answer
 
 
@@ -228,10 +244,10 @@ def _unreachable(call: Call, error: requests.RequestException) -> UnreachableErr
     if isinstance(error, requests.exceptions.ProxyError):
         return UnreachableError(str(call), f"the proxy on the way to {host} failed ({_root_text(causes)})")
     if isinstance(error, requests.ConnectTimeout):
-        return UnreachableError(str(call), f"no connection to {host} in {CONNECT_TIMEOUT:g} s", sent=False)
+        return UnreachableError(str(call), f"{host} did not take the connection in time", sent=False)
     if any(isinstance(cause, NewConnectionError) for cause in causes):
         return UnreachableError(str(call), f"can't connect to {host} ({_root_text(causes)})", sent=False)
-    if isinstance(error, requests.Timeout):
+    if any(isinstance(cause, TimeoutError | ReadTimeoutError) for cause in causes):
         return UnreachableError(str(call), f"{host} did not answer in time")
     return UnreachableError(str(call), f"the connection to {host} broke ({_root_text(causes)})")
 
