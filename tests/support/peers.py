@@ -30,7 +30,7 @@ class _Server:
         self._acts = acts
         self._turn = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = "http://127.0.0.1:{}".format(self._listener.getsockname()[1])
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
 
     def stop(self) -> None:
@@ -113,7 +113,7 @@ def silence() -> Act:
 def closed_port() -> str:
     """Give an address at which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        return "http://127.0.0.1:{}".format(listener.getsockname()[1])
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 @contextlib.contextmanager
@@ -127,7 +127,7 @@ def deaf_port() -> Iterator[str]:
             knock = stack.enter_context(socket.socket())
             knock.setblocking(False)
             knock.connect_ex(listener.getsockname())
-        yield "http://127.0.0.1:{}".format(listener.getsockname()[1])
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 def _read_request(connection: socket.socket) -> bytes:

@@ -1,0 +1,432 @@
+"""Every way in which a call can fail: what is raised, whether it is permanent, how often the call was sent.
+
+Each failure meets a call that may be repeated and one that may not, which is ``POST /batches``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import Any, ClassVar
+
+import pytest
+from client_stage import JSON_LINES, MakeClient, Pauses
+from desk import CRM_PROFILES, Desk
+from peers import Act, answer, closed_port, deaf_port, hang_up, peer, reset, say, silence
+
+from airflow_provider_catalog.api.client import CatalogClient
+from airflow_provider_catalog.api.errors import (
+    ApiError,
+    AuthenticationError,
+    CatalogError,
+    NotFoundError,
+    OutcomeUnknownError,
+    UnreachableError,
+)
+from airflow_provider_catalog.api.retries import DEFAULT_ATTEMPTS
+
+Call = Callable[[CatalogClient], Any]
+
+BATCH = "01HP1Z0A9YZ733QCJN6AXCATHF"
+
+
+def rows() -> BytesIO:
+    return BytesIO(b"{}\n")
+
+
+SAFE_CALLS: dict[str, tuple[str, Call]] = {
+    "read": ("GET", lambda client: client.get_batch(BATCH)),
+    "put": (
+        "PUT",
+        lambda client: client.put_file(BATCH, CRM_PROFILES, "rows.json", rows),
+    ),
+    "complete": ("POST", lambda client: client.complete_batch(BATCH)),
+}
+
+
+def create(client: CatalogClient) -> str:
+    return client.create_batch(JSON_LINES)
+
+
+def gateway(code: str, message: str) -> dict[str, Any]:
+    return {"error_code": code, "message": message}
+
+
+def problem(status: int, title: str) -> dict[str, Any]:
+    return {
+        "type": f"http://ns.adobe.com/aep/errors/CATALOG-1-{status}",
+        "title": title,
+        "status": status,
+        "detail": "Because.",
+    }
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An answer that is an error, and what becomes of it."""
+
+    status: int
+    body: Any
+    code: str | None
+    title: str
+    advice: str
+    error: type[ApiError] = ApiError
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.code or ''}".strip()
+
+    @property
+    def effect(self) -> dict[str, Any]:
+        return {
+            "status": self.status,
+            "body": self.body,
+            "headers": {"x-request-id": "request-7", **self.headers},
+        }
+
+
+PERMANENT = [
+    Refusal(400, problem(400, "Bad"), "CATALOG-1-400", "Bad", "Correct what the platform names"),
+    Refusal(400, gateway("400003", "No org"), "400003", "No org", "Set ims_org_id"),
+    Refusal(403, gateway("403000", "Api Key is required"), "403000", "Api Key is required", "Set the client id"),
+    Refusal(403, gateway("403003", "Api Key is invalid"), "403003", "Api Key is invalid", "Check the client id"),
+    Refusal(403, gateway("403010", "Oauth token is missing"), "403010", "Oauth token is missing", "No token arrived"),
+    Refusal(403, gateway("403025", "Profile is not valid"), "403025", "Profile is not valid", "not entitled for ims_org_id"),
+    Refusal(403, gateway("403027", "User region is missing"), "403027", "User region is missing", "Check ims_org_id"),
+    Refusal(403, problem(403, "No"), "CATALOG-1-403", "No", "may use this dataset and this sandbox"),
+    Refusal(404, problem(404, "Gone"), "CATALOG-1-404", "Gone", "belongs to the sandbox", NotFoundError),
+    Refusal(409, problem(409, "Conflict"), "CATALOG-1-409", "Conflict", "look at the batch"),
+    Refusal(412, problem(412, "Changed"), "CATALOG-1-412", "Changed", "decide anew"),
+    Refusal(413, problem(413, "Too big"), "CATALOG-1-413", "Too big", "smaller files"),
+    Refusal(414, problem(414, "Too long"), "CATALOG-1-414", "Too long", "Shorten"),
+    Refusal(415, problem(415, "Type"), "CATALOG-1-415", "Type", "content"),
+    Refusal(301, "", None, "Moved Permanently", "not followed", headers={"Location": "/elsewhere"}),
+    Refusal(302, "", None, "Found", "not followed", headers={"Location": "/elsewhere"}),
+    Refusal(307, "", None, "Temporary Redirect", "not followed", headers={"Location": "/elsewhere"}),
+    Refusal(308, "", None, "Permanent Redirect", "not followed", headers={"Location": "http://["}),
+]  # fmt: skip
+TROUBLE = [
+    Refusal(500, problem(500, "Oops"), "CATALOG-1-500", "Oops", ""),
+    Refusal(502, "<html><title>Bad gateway</title></html>", None, "Bad Gateway", ""),
+    Refusal(503, problem(503, "Later"), "CATALOG-1-503", "Later", ""),
+    Refusal(504, "", None, "Gateway Timeout", ""),
+]
+THROTTLED = Refusal(
+    429, gateway("429050", "Too many requests"), "429050", "Too many requests", "run fewer tasks"
+)
+
+
+@pytest.fixture(params=SAFE_CALLS.values(), ids=list(SAFE_CALLS))
+def safe(request: pytest.FixtureRequest) -> tuple[str, Call]:
+    """A call that may be repeated, and its method."""
+    return request.param  # type: ignore[no-any-return]
+
+
+def raised_by(call: Call, client: CatalogClient) -> CatalogError:
+    with pytest.raises(CatalogError) as caught:
+        call(client)
+    return caught.value
+
+
+def check_refusal(error: CatalogError, refusal: Refusal) -> None:
+    """The exception tells all that the answer said, in its attributes and in its text."""
+    assert isinstance(error, ApiError)
+    assert type(error) is refusal.error
+    failure = error.failure
+    assert (failure.status, failure.code, failure.title) == (refusal.status, refusal.code, refusal.title)
+    assert failure.request_id == "request-7"
+    for part in (str(refusal.status), refusal.code or "", refusal.title, "request-7", refusal.advice):
+        assert part in str(error)
+
+
+class TestAnswersThatAreErrors:
+    @pytest.mark.parametrize("refusal", PERMANENT, ids=str)
+    def test_a_permanent_refusal_ends_a_call_at_once(
+        self, client: CatalogClient, desk: Desk, pauses: Pauses, safe: tuple[str, Call], refusal: Refusal
+    ) -> None:
+        method, call = safe
+        desk.break_next(refusal.effect, path="/data/*", times=None)
+        error = raised_by(call, client)
+        check_refusal(error, refusal)
+        assert error.permanent
+        assert f"{method} /data/foundation/" in str(error)
+        assert len(desk.sent(path="/data/*")) == 1
+        assert pauses == []
+
+    @pytest.mark.parametrize("refusal", PERMANENT, ids=str)
+    def test_a_permanent_refusal_means_that_no_batch_was_opened(
+        self, client: CatalogClient, desk: Desk, refusal: Refusal
+    ) -> None:
+        desk.break_next(refusal.effect, path="/data/*", times=None)
+        error = raised_by(create, client)
+        check_refusal(error, refusal)
+        assert error.permanent
+        assert len(desk.sent(path="/data/*")) == 1
+
+    @pytest.mark.parametrize("refusal", [*TROUBLE, THROTTLED], ids=str)
+    def test_trouble_is_survived_by_repeating(
+        self, client: CatalogClient, desk: Desk, pauses: Pauses, refusal: Refusal
+    ) -> None:
+        batch_id = create(client)
+        desk.forget()
+        desk.break_next(refusal.effect, path="/data/*", times=DEFAULT_ATTEMPTS - 1)
+        assert client.get_batch(batch_id).status == "loading"
+        assert len(desk.sent(path="/data/*")) == DEFAULT_ATTEMPTS
+        assert len(pauses) == DEFAULT_ATTEMPTS - 1
+
+    @pytest.mark.parametrize("refusal", [*TROUBLE, THROTTLED], ids=str)
+    def test_trouble_that_lasts_is_raised_and_may_pass_later(
+        self, client: CatalogClient, desk: Desk, pauses: Pauses, safe: tuple[str, Call], refusal: Refusal
+    ) -> None:
+        desk.break_next(refusal.effect, path="/data/*", times=None)
+        error = raised_by(safe[1], client)
+        check_refusal(error, refusal)
+        assert not error.permanent
+        assert len(desk.sent(path="/data/*")) == DEFAULT_ATTEMPTS
+        assert len(pauses) == DEFAULT_ATTEMPTS - 1
+
+    @pytest.mark.parametrize("refusal", TROUBLE, ids=str)
+    def test_after_trouble_it_is_not_known_whether_a_batch_was_opened(
+        self, client: CatalogClient, desk: Desk, refusal: Refusal
+    ) -> None:
+        desk.break_next(refusal.effect, path="/data/*", times=None)
+        error = raised_by(create, client)
+        assert isinstance(error, OutcomeUnknownError)
+        assert not error.permanent
+        for part in (str(refusal.status), refusal.title, "request-7", "may have opened a batch"):
+            assert part in str(error)
+        assert len(desk.sent(path="/data/*")) == 1
+
+    def test_a_throttled_create_is_repeated_since_nothing_was_done(
+        self, client: CatalogClient, desk: Desk
+    ) -> None:
+        desk.break_next(THROTTLED.effect, path="/data/*", times=2)
+        create(client)
+        assert [sent.status for sent in desk.sent(path="/data/*")] == [429, 429, 201]
+
+    def test_a_create_that_is_always_throttled_opens_no_batch(
+        self, client: CatalogClient, desk: Desk
+    ) -> None:
+        desk.break_next(THROTTLED.effect, path="/data/*", times=None)
+        error = raised_by(create, client)
+        check_refusal(error, THROTTLED)
+        assert not error.permanent
+        assert len(desk.sent(path="/data/*")) == DEFAULT_ATTEMPTS
+
+    @pytest.mark.parametrize(
+        "call", [client_call for _, client_call in SAFE_CALLS.values()], ids=list(SAFE_CALLS)
+    )
+    def test_no_call_is_sent_more_often_than_allowed(
+        self, desk: Desk, make_client: MakeClient, call: Call
+    ) -> None:
+        desk.break_next({"status": 503}, path="/data/*", times=None)
+        raised_by(call, make_client(desk.url, attempts=2))
+        assert len(desk.sent(path="/data/*")) == 2
+
+
+class TestRefusedTokens:
+    EFFECT: ClassVar[dict[str, Any]] = {
+        "status": 401,
+        "body": gateway("401013", "Oauth token is not valid"),
+        "headers": {"x-request-id": "r-1"},
+    }
+
+    @pytest.mark.parametrize("call", [create, lambda client: client.list_sandboxes()], ids=["create", "read"])
+    def test_an_expired_token_is_renewed_once_and_the_call_repeated(
+        self, client: CatalogClient, desk: Desk, pauses: Pauses, call: Call
+    ) -> None:
+        client.auth.token()
+        desk.expire_tokens()
+        assert call(client)
+        assert [sent.status for sent in desk.sent(path="/data/*")] in ([401, 201], [401, 200])
+        assert len(desk.sent(path="/ims/*")) == 2
+        assert pauses == []
+
+    @pytest.mark.parametrize(
+        "call", [create, *(call for _, call in SAFE_CALLS.values())], ids=["create", *SAFE_CALLS]
+    )
+    def test_a_new_token_that_is_refused_as_well_ends_the_call(
+        self, client: CatalogClient, desk: Desk, call: Call
+    ) -> None:
+        desk.break_next(self.EFFECT, path="/data/*", times=None)
+        error = raised_by(call, client)
+        assert isinstance(error, AuthenticationError)
+        assert error.permanent
+        assert (error.failure.status, error.failure.code, error.failure.request_id) == (401, "401013", "r-1")
+        assert "has the scopes of the connection" in str(error)
+        assert len(desk.sent(path="/data/*")) == 2
+        assert len(desk.sent(path="/ims/*")) == 2
+
+    def test_a_ready_token_that_is_refused_ends_the_call_at_once(
+        self, desk: Desk, make_client: MakeClient
+    ) -> None:
+        client = make_client(desk.url, access_token="expired-long-ago")
+        error = raised_by(create, client)
+        assert isinstance(error, AuthenticationError)
+        assert (error.failure.code, error.failure.title) == ("401013", "Oauth token is not valid")
+        assert "set a fresh one" in str(error)
+        assert len(desk.sent(path="/data/*")) == 1
+        assert desk.sent(path="/ims/*") == []
+
+
+def broken(name: str, act: Act | dict[str, Any], reason: str) -> Any:
+    return pytest.param(act, reason, id=name)
+
+
+LATE = "did not answer in time"
+
+# Ways to lose an answer: those that the emulator knows, by their effect, the others by what a raw server does.
+LOST_ANSWERS = [
+    broken("reset before the work", {"drop": "before"}, "broke"),
+    broken("reset after the work", {"drop": "after"}, "broke"),
+    broken("html with status 200", {"status": 200, "body": "<html>Sign in</html>", "headers": {"content-type": "text/html"}},
+           "200 with a body that is not JSON (text/html"),
+    broken("empty 200", {"status": 200}, "not JSON"),
+    broken("a list instead of an object", {"status": 200, "body": [1]}, "the rule 'type' at $"),
+    broken("truncated body", {"status": 200, "body": {"id": BATCH}, "truncate": 5}, "broke"),
+    broken("reset", reset(), "broke (Connection reset by peer)"),
+    broken("closed without an answer", hang_up(), "broke"),
+    broken("closed in the head", hang_up(b"HTTP/1.1 200 OK\r\nContent-"), ""),
+    broken("no HTTP", hang_up(b"SSH-2.0-OpenSSH_9.6\r\n"), "broke"),
+    broken("broken chunks", hang_up(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), "broke"),
+    broken("gzip that is none", answer(200, "no gzip", Content_Encoding="gzip"), "broke"),
+    broken("truncated head and body", hang_up(b'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"id"'), "broke"),
+    broken("deep nesting", answer(200, "[" * 100_000), "not JSON"),
+    broken("a number without end", answer(200, '{"id": ' + "1" * 5000 + "}"), "not JSON"),
+    broken("bytes that are no text", answer(200, b"\xff\xfe\x00{"), "not JSON"),
+    broken("silence", silence(), LATE),
+    broken("a head that comes to nothing", say(b"HTTP/1.1 200 OK\r\n"), LATE),
+    broken("a body that comes to nothing", say(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"), LATE),
+]  # fmt: skip
+
+
+class TestAnswersThatAreLost:
+    @pytest.fixture
+    def lossy(self, request: pytest.FixtureRequest, make_client: MakeClient) -> Any:
+        """``lossy(act, timeout)`` gives a client that loses every answer, and a count of the calls that arrived."""
+
+        def meet(act: Act | dict[str, Any], timeout: float) -> tuple[CatalogClient, Callable[[], int]]:
+            if isinstance(act, dict):
+                desk: Desk = request.getfixturevalue("desk")
+                desk.break_next(act, path="/data/*", times=None)
+                return make_client(desk.url), lambda: len(desk.sent(path="/data/*"))
+            server = peer(act)
+            request.addfinalizer(lambda: server.__exit__(None, None, None))
+            address = server.__enter__()
+            client = make_client(address.url, access_token="ready", timeout=timeout)
+            return client, lambda: len(address.received)
+
+        return meet
+
+    @pytest.mark.parametrize(("act", "reason"), LOST_ANSWERS)
+    def test_a_safe_call_is_repeated_and_then_given_up_for_now(
+        self, lossy: Any, pauses: Pauses, act: Act | dict[str, Any], reason: str
+    ) -> None:
+        client, count = lossy(act, timeout=0.05 if reason == LATE else 10.0)
+        error = raised_by(lambda client: client.get_batch(BATCH), client)
+        assert isinstance(error, UnreachableError)
+        assert not error.permanent
+        assert reason in str(error)
+        assert f"GET /data/foundation/catalog/batches/{BATCH}" in str(error)
+        assert count() == DEFAULT_ATTEMPTS
+        assert len(pauses) == DEFAULT_ATTEMPTS - 1
+
+    @pytest.mark.parametrize(("act", "reason"), LOST_ANSWERS)
+    def test_a_create_is_never_sent_twice(
+        self, lossy: Any, pauses: Pauses, act: Act | dict[str, Any], reason: str
+    ) -> None:
+        client, count = lossy(act, timeout=0.05 if reason == LATE else 10.0)
+        error = raised_by(create, client)
+        assert isinstance(error, OutcomeUnknownError)
+        assert not error.permanent
+        assert reason in str(error)
+        assert count() == 1
+        assert pauses == []
+
+    @pytest.mark.parametrize(
+        "call",
+        [
+            lambda client, batch_id: client.get_batch(batch_id),
+            lambda client, batch_id: client.put_file(batch_id, CRM_PROFILES, "rows.json", rows),
+            lambda client, batch_id: client.complete_batch(batch_id),
+        ],
+        ids=["read", "put", "complete"],
+    )
+    @pytest.mark.parametrize("drop", ["before", "after"])
+    def test_one_lost_connection_is_not_noticed_by_the_caller(
+        self, client: CatalogClient, desk: Desk, drop: str, call: Callable[[CatalogClient, str], Any]
+    ) -> None:
+        batch_id = create(client)
+        client.put_file(batch_id, CRM_PROFILES, "rows.json", rows)
+        desk.forget()
+        desk.break_next({"drop": drop}, path="/data/*")
+        call(client, batch_id)
+        assert [sent.status for sent in desk.sent(path="/data/*")] == ["dropped", 200]
+
+    def test_the_external_id_helps_to_find_a_batch_of_which_nothing_was_heard(
+        self, client: CatalogClient, desk: Desk
+    ) -> None:
+        desk.break_next({"drop": "after"}, path="/data/*")
+        with pytest.raises(OutcomeUnknownError, match="Search the Catalog for externalId run-1") as caught:
+            client.create_batch({**JSON_LINES, "externalId": "run-1"})
+        assert caught.value.external_id == "run-1"
+        assert len(list(client.list_batches(external_id="run-1"))) == 1
+
+    @pytest.mark.parametrize("call", ["put", "complete"])
+    def test_no_body_is_asked_for_where_the_documentation_shows_none(
+        self, make_client: MakeClient, call: str
+    ) -> None:
+        with peer(answer(200, b"<nonsense", kind="text/html")) as server:
+            SAFE_CALLS[call][1](make_client(server.url, access_token="ready"))
+        assert len(server.received) == 1
+
+
+class TestPlatformsThatCannotBeReached:
+    @pytest.mark.parametrize(
+        "call", [create, *(call for _, call in SAFE_CALLS.values())], ids=["create", *SAFE_CALLS]
+    )
+    def test_a_refused_connection_is_tried_again_since_nothing_was_sent(
+        self, make_client: MakeClient, pauses: Pauses, call: Call
+    ) -> None:
+        error = raised_by(call, make_client(closed_port(), access_token="ready"))
+        assert isinstance(error, UnreachableError)
+        assert (error.permanent, error.sent) == (False, False)
+        assert "Connection refused" in str(error)
+        assert len(pauses) == DEFAULT_ATTEMPTS - 1
+
+    @pytest.mark.parametrize("call", [create, SAFE_CALLS["read"][1]], ids=["create", "read"])
+    def test_a_connection_that_is_not_taken_in_time_is_tried_again(
+        self, make_client: MakeClient, pauses: Pauses, call: Call
+    ) -> None:
+        with deaf_port() as url:
+            error = raised_by(call, make_client(url, access_token="ready", timeout=0.05))
+        assert isinstance(error, UnreachableError)
+        assert (error.permanent, error.sent) == (False, False)
+        assert "did not take the connection in time" in str(error)
+        assert len(pauses) == DEFAULT_ATTEMPTS - 1
+
+    def test_a_host_without_an_address_is_tried_again(self, make_client: MakeClient, pauses: Pauses) -> None:
+        error = raised_by(create, make_client("https://platform.invalid", access_token="ready"))
+        assert isinstance(error, UnreachableError)
+        assert (error.permanent, error.sent) == (False, False)
+        assert len(pauses) == DEFAULT_ATTEMPTS - 1
+
+
+class TestRedirects:
+    @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+    def test_the_other_server_sees_nothing(self, make_client: MakeClient, status: int) -> None:
+        with peer(answer(200, "{}")) as other, peer(answer(status, Location=f"{other.url}/data")) as server:
+            client = make_client(server.url, access_token="ready")
+            for call in (create, *(call for _, call in SAFE_CALLS.values())):
+                assert "not followed" in str(raised_by(call, client))
+            assert len(server.received) == 4
+            assert other.received == []
+
+    def test_a_secret_does_not_follow_a_redirect_of_ims(self, make_client: MakeClient) -> None:
+        with peer(answer(200, "{}")) as other, peer(answer(307, Location=f"{other.url}/ims")) as server:
+            error = raised_by(create, make_client(server.url))
+            assert isinstance(error, AuthenticationError)
+            assert error.permanent
+            assert "ims_host" in str(error)
+            assert other.received == []
