@@ -1,5 +1,3 @@
-"""The stage of these tests; see `airflow_stage`."""
+"""The stage on which these tests play."""
 
-from airflow_stage import desk, no_pauses
-
-__all__ = ["desk", "no_pauses"]
+from airflow_stage import *  # noqa: F403

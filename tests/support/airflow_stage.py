@@ -1,5 +1,7 @@
 """Fixtures of all tests that look at the package from Airflow's side."""
 
+import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -7,12 +9,26 @@ from desk import Desk
 from tenacity import wait_none
 
 from airflow_provider_catalog.api import retries
+from airflow_provider_catalog.api.auth import forget_tokens
+
+__all__ = ["desk", "lasting_emulator", "no_pauses"]
+
+
+@pytest.fixture(scope="session")
+def lasting_emulator() -> Iterator[Any]:
+    """One emulator for many tests, since stopping one takes longer than most of them."""
+    from airflow_provider_catalog.emulator.server import running
+
+    with running() as emulator:
+        yield emulator
 
 
 @pytest.fixture
-def desk(emulator: Any, connection: str) -> Desk:
-    """An emulator that Airflow's default connection reaches, whose Catalog does not lag, and a hand on it."""
-    return Desk(emulator)
+def desk(lasting_emulator: Any, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """An emulator as if just started, whose Catalog does not lag, reached by Airflow's default connection."""
+    forget_tokens()
+    monkeypatch.setenv("AIRFLOW_CONN_ADOBE_CATALOG_DEFAULT", json.dumps(lasting_emulator.connection))
+    return Desk(lasting_emulator)
 
 
 @pytest.fixture(autouse=True)

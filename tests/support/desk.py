@@ -24,7 +24,7 @@ class Sent:
 
 
 class Desk:
-    """Steers one emulator, beside the platform's own API.
+    """Steers one emulator, beside the platform's own API, and starts by making it forget everything.
 
     :param emulator: a running one.
     """
@@ -33,6 +33,7 @@ class Desk:
         self.emulator = emulator
         self.url: str = emulator.url
         self._session = requests.Session()
+        self._steer("POST", "reset")
         self.set(catalog_lag=0)
 
     def set(self, **settings: Any) -> None:

@@ -54,23 +54,26 @@ def run_task(task: BaseOperator, **params: Any) -> Visit:
     """
     visit = Visit(task)
     context: Any = {"ti": visit, "task_instance": visit, "params": params, "run_id": "run"}
-    step, arguments = "execute", {}
+    step, event = "execute", None
     while True:
-        worker_task = task.prepare_for_execution()
-        worker_task.render_template_fields(context)
         try:
-            if step == "execute":
-                result = worker_task.execute(context)
-            else:
-                result = worker_task.resume_execution(step, arguments, context)
+            result = _work(task, context, step, event)
         except TaskDeferred as deferral:
             visit.deferrals.append(deferral)
-            step, arguments = deferral.method_name, {"event": fire(deferral.trigger)}
+            step, event = deferral.method_name, fire(deferral.trigger)
         except AirflowRescheduleException:
             visit.reschedules.append(datetime.now(UTC))
         else:
             visit.xcom_push("return_value", result)
             return visit
+
+
+def _work(task: BaseOperator, context: Any, step: str, event: Any) -> Any:
+    worker_task = task.prepare_for_execution()
+    worker_task.render_template_fields(context)
+    if step == "execute":
+        return worker_task.execute(context)
+    return worker_task.resume_execution(step, {"event": event}, context)
 
 
 def restored(trigger: Any) -> Any:
