@@ -204,12 +204,11 @@ class _Answer:
     def of(cls, status: int, headers: Mapping[str, str], body: Any) -> _Answer:
         answer = cls()
         text = body if isinstance(body, str) else json.dumps(body)
-        kind = "text/plain" if isinstance(body, str) else "application/json"
+        content_type = "text/plain" if isinstance(body, str) else "application/json"
+        by_name = {"content-type": content_type} if text else {}
+        by_name |= {name.lower(): value for name, value in headers.items()}
         answer.status = status
-        answer.headers = [(b"content-type", kind.encode())] if body else []
-        names = {name.lower() for name in headers}
-        answer.headers = [pair for pair in answer.headers if pair[0].decode() not in names]
-        answer.headers += [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        answer.headers = [(name.encode(), value.encode()) for name, value in by_name.items()]
         answer.body.extend(text.encode())
         return answer
 

@@ -10,6 +10,7 @@ import dataclasses
 import ipaddress
 import json
 from typing import Any
+from urllib.parse import urlsplit
 
 from jsonschema import Draft202012Validator
 from starlette.requests import Request
@@ -59,7 +60,7 @@ _STATE = Draft202012Validator(
 def is_local(request: Request) -> bool:
     """Say whether a request comes from this machine and means it."""
     client = request.client.host if request.client else ""
-    return _is_loopback(client) and _is_loopback(request.url.hostname or "")
+    return _is_loopback(client) and _is_loopback(_host_name(request.headers.get("host", "")))
 
 
 async def get_clock(request: Request) -> Response:
@@ -166,6 +167,14 @@ async def reset(request: Request) -> Response:
     """``POST /reset``: forget everything, as if just started."""
     platform_of(request).reset()
     return Response(status_code=204)
+
+
+def _host_name(host: str) -> str:
+    """Return the name in a Host header, without the port; "" for nonsense."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def _is_loopback(host: str) -> bool:

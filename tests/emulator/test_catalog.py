@@ -1,0 +1,276 @@
+"""The Catalog: look-ups and lists of batches and datasets, and how far they lag behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import chain
+from typing import Any
+
+import pytest
+
+from airflow_provider_catalog.emulator.seeds import CRM_PROFILES, LOYALTY_MEMBERS, PAGE_VIEWS
+
+from .client import Client
+
+SCHEMA = {
+    "id": "https://ns.adobe.com/localtenant/schemas/crm_profiles",
+    "contentType": "application/vnd.adobe.xed+json;version=1",
+}
+
+
+@pytest.fixture
+def five(api: Client) -> list[str]:
+    """Five batches, one second apart: two failed, one of them of another dataset and with tags."""
+    ids = []
+    for number in range(5):
+        dataset_id = PAGE_VIEWS if number == 4 else CRM_PROFILES
+        tags = {"owner": ["orders", "shop"], "day": [f"2024-01-0{number}"]} if number > 2 else {}
+        batch_id = api.open(dataset_id, externalId=f"run-{number}", tags=tags)
+        api.put(batch_id, b"{}" if number < 3 else b"broken", dataset_id=dataset_id)
+        api.signal(batch_id)
+        ids.append(batch_id)
+        api.advance(1)
+    api.advance(10)
+    return ids
+
+
+def listed(api: Client, query: str) -> list[str]:
+    answer = api.get(f"catalog/batches?{query}")
+    assert answer.status_code == 200, answer.text
+    return list(answer.json())
+
+
+def places(ids: list[str], found: Iterable[str]) -> list[int]:
+    return [ids.index(each) for each in found]
+
+
+def test_a_batch_is_shown_under_its_id(api: Client, five: list[str]) -> None:
+    answer = api.get(f"catalog/batches/{five[0]}")
+    assert list(answer.json()) == [five[0]]
+    batch = answer.json()[five[0]]
+    assert batch["relatedObjects"] == [{"type": "dataSet", "id": CRM_PROFILES}]
+    assert batch["externalId"] == "run-0"
+    assert "id" not in batch
+    assert answer.headers["E-Tag"] == batch["version"]
+
+
+def test_a_batch_can_be_made_to_repeat_its_id(api: Client, five: list[str]) -> None:
+    api.set(batch_has_id=True)
+    assert api.batch(five[0])["id"] == five[0]
+
+
+def test_the_external_id_is_the_id_by_default(api: Client) -> None:
+    batch_id = api.open()
+    api.advance(1)
+    assert api.batch(batch_id)["externalId"] == batch_id
+
+
+def test_an_unknown_batch_is_not_found(api: Client) -> None:
+    answer = api.get("catalog/batches/01HXXXXXXXXXXXXXXXXXXXXXXX")
+    assert answer.status_code == 404
+    assert answer.json()["title"] == "NotFoundError"
+
+
+def test_of_several_ids_the_missing_ones_are_absent(api: Client, five: list[str]) -> None:
+    found = api.get(f"catalog/batches/{five[0]},nothing,{five[3]}?properties=status").json()
+    assert found == {five[0]: {"status": "success"}, five[3]: {"status": "failed"}}
+
+
+def test_several_ids_obey_the_limit_unless_set_otherwise(api: Client) -> None:
+    ids = [api.open() for _ in range(25)]
+    api.advance(1)
+    path = f"catalog/batches/{','.join(ids)}"
+    assert len(api.get(path).json()) == 20
+    assert len(api.get(f"{path}?limit=100").json()) == 25
+    api.set(limited_look_ups=False)
+    assert len(api.get(path).json()) == 25
+
+
+def test_a_new_batch_is_not_found_until_the_catalog_has_caught_up(api: Client) -> None:
+    batch_id = api.open()
+    assert api.get(f"catalog/batches/{batch_id}").status_code == 404
+    assert api.get(f"catalog/batches/{batch_id},x").json() == {}
+    assert listed(api, f"externalId={batch_id}") == []
+    api.advance(0.31)
+    assert api.status(batch_id) == "loading"
+    assert listed(api, f"externalId={batch_id}") == [batch_id]
+
+
+def test_a_status_is_shown_late_as_well(api: Client) -> None:
+    batch_id = api.open()
+    api.advance(1)
+    api.signal(batch_id, "ABORT")
+    assert api.status(batch_id) == "loading"
+    api.advance(0.31)
+    assert api.status(batch_id) == "aborted"
+
+
+def test_the_lag_can_be_set(api: Client) -> None:
+    api.set(catalog_lag=0)
+    assert api.status(api.open()) == "loading"
+
+
+QUERIES: list[tuple[str, list[int]]] = [
+    ("status=success", [0, 1, 2]),
+    ("status=failed,loading", [3, 4]),
+    ("status=!success,loading", [3, 4]),
+    (f"dataSet={PAGE_VIEWS}", [4]),
+    (f"dataSet=!{PAGE_VIEWS}", [0, 1, 2, 3]),
+    (f"status=failed&dataSet={CRM_PROFILES}", [3]),
+    ("externalId=run-1", [1]),
+    ("externalId=run-1,run-4,run-9", [1, 4]),
+    ("externalId=nothing", []),
+    ("recordCount=1&failedRecordCount=0", [0, 1, 2]),
+    ("tags=owner:orders", [3, 4]),
+    ("tags=owner:*", [3, 4]),
+    ("tags=owner:shop,day:2024-01-04", [4]),
+    ("tags=owner:sh*", [3, 4]),
+    ("tags=owner:other", []),
+    ("tags=nobody:*", []),
+    ("property=errors", [3, 4]),
+    ("property=!errors", [0, 1, 2]),
+    ("property=status==failed", [3, 4]),
+    ("property=status!=failed", [0, 1, 2]),
+    ("property=failedRecordCount>0", [3, 4]),
+    ("property=failedRecordCount<=0", [0, 1, 2]),
+    ("property=externalId~-[13]$", [1, 3]),
+]
+
+
+@pytest.mark.parametrize(("query", "expected"), QUERIES)
+def test_a_list_holds_what_fits_the_filters(
+    api: Client, five: list[str], query: str, expected: list[int]
+) -> None:
+    assert places(five, listed(api, f"{query}&orderBy=created")) == expected
+
+
+def test_batches_can_be_listed_by_id(api: Client, five: list[str]) -> None:
+    assert sorted(listed(api, f"batch={five[1]},{five[2]},nothing")) == sorted(five[1:3])
+    assert sorted(listed(api, f"batch=!{five[1]},{five[2]}")) == sorted([five[0], *five[3:]])
+
+
+def test_moments_of_creation_are_exclusive(api: Client, five: list[str]) -> None:
+    created = [api.batch(each)["created"] for each in five]
+    between = f"createdAfter={created[1]}&createdBefore={created[4]}&orderBy=created"
+    assert places(five, listed(api, between)) == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        ("created", [0, 1, 2, 3, 4]),
+        ("asc:created", [0, 1, 2, 3, 4]),
+        ("desc:created", [4, 3, 2, 1, 0]),
+        ("status,desc:created", [4, 3, 2, 1, 0]),
+        ("desc:status,created", [0, 1, 2, 3, 4]),
+        ("desc:failedRecordCount,desc:externalId", [4, 3, 2, 1, 0]),
+    ],
+)
+def test_a_list_can_be_ordered(api: Client, five: list[str], order: str, expected: list[int]) -> None:
+    assert places(five, listed(api, f"orderBy={order}")) == expected
+
+
+def test_pages_follow_one_another_without_gap_or_overlap(api: Client, five: list[str]) -> None:
+    pages = [listed(api, f"orderBy=desc:created&limit=2&start={start}") for start in (0, 2, 4, 6)]
+    assert [places(five, page) for page in pages] == [[4, 3], [2, 1], [0], []]
+
+
+def test_pages_without_an_order_are_complete_all_the_same(api: Client, five: list[str]) -> None:
+    pages = [listed(api, f"limit=2&start={start}") for start in (0, 2, 4)]
+    assert sorted(chain.from_iterable(pages)) == five
+
+
+def test_a_page_has_twenty_batches_by_default_and_a_hundred_at_most(api: Client) -> None:
+    for _ in range(101):
+        api.open()
+    api.advance(1)
+    assert len(listed(api, "orderBy=created")) == 20
+    assert len(listed(api, "limit=100")) == 100
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit=0",
+        "limit=101",
+        "limit=-1",
+        "limit=many",
+        "start=-1",
+        "orderBy=up:created",
+        "createdAfter=yesterday",
+        "property=status~(",
+        "property=recordCount>few",
+        "property=%3D%3D",
+        "sort=created",
+        "state=success",
+    ],
+)
+def test_a_malformed_query_is_refused(api: Client, five: list[str], query: str) -> None:
+    answer = api.get(f"catalog/batches?{query}")
+    assert answer.status_code == 400
+    assert answer.json()["type"] == "/placeholder/type/uri"
+
+
+def test_properties_are_an_allow_list(api: Client, five: list[str]) -> None:
+    assert api.get(f"catalog/batches/{five[0]}?properties=status,errors").json() == {
+        five[0]: {"status": "success"}
+    }
+    assert api.get("catalog/batches?properties=errors&externalId=run-0").json() == {five[0]: {}}
+
+
+def test_the_seeded_datasets_are_complete(api: Client) -> None:
+    datasets = api.get("catalog/dataSets").json()
+    assert set(datasets) == {CRM_PROFILES, PAGE_VIEWS, LOYALTY_MEMBERS}
+    for dataset_id, dataset in datasets.items():
+        assert dataset["name"]
+        assert dataset["classification"]["dataBehavior"] in ("record", "time-series", "adhoc")
+        assert len(dataset["tags"]["adobe/pqs/table"]) == 1
+        assert dataset["files"] == f"@/dataSetFiles?dataSetId={dataset_id}"
+        assert dataset["schemaRef"]["contentType"] == "application/vnd.adobe.xed+json;version=1"
+
+
+def test_datasets_are_found_by_id_name_and_tag(api: Client) -> None:
+    assert list(api.get(f"catalog/dataSets/{CRM_PROFILES}").json()) == [CRM_PROFILES]
+    both = api.get(f"catalog/dataSets/{CRM_PROFILES},{PAGE_VIEWS},x?properties=name").json()
+    assert both == {CRM_PROFILES: {"name": "CRM profiles"}, PAGE_VIEWS: {"name": "Page views"}}
+    assert list(api.get("catalog/dataSets?name=Page views").json()) == [PAGE_VIEWS]
+    assert list(api.get("catalog/dataSets?tags=adobe/pqs/table:loyalty*").json()) == [LOYALTY_MEMBERS]
+    assert api.get("catalog/dataSets/nothing").status_code == 404
+
+
+def test_a_new_dataset_takes_batches(api: Client) -> None:
+    answer = api.call("POST", "catalog/dataSets", json={"name": "My data", "schemaRef": SCHEMA})
+    assert answer.status_code == 201
+    [reference] = answer.json()
+    dataset_id = reference.removeprefix("@/dataSets/")
+    assert answer.headers["Location"].endswith(f"/dataSets/{dataset_id}")
+    assert api.get(f"catalog/dataSets/{dataset_id}").status_code == 404
+    api.advance(1)
+    dataset = api.get(f"catalog/dataSets/{dataset_id}").json()[dataset_id]
+    assert dataset["tags"] == {"adobe/pqs/table": ["my_data"]}
+    assert dataset["classification"]["dataBehavior"] == "record"
+    assert api.ingest(b"{}", dataset_id=dataset_id)["status"] == "success"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"name": "No schema"},
+        {"name": "", "schemaRef": SCHEMA},
+        {"name": "x", "schemaRef": {"id": SCHEMA["id"]}},
+        {"name": "x", "schemaRef": {**SCHEMA, "id": "https://ns.adobe.com/localtenant/schemas/none"}},
+    ],
+)
+def test_a_malformed_dataset_is_refused(api: Client, body: dict[str, Any]) -> None:
+    assert api.call("POST", "catalog/dataSets", json=body).status_code == 400
+
+
+def test_the_catalog_refuses_a_missing_content_type_in_its_own_words(api: Client) -> None:
+    answer = api.call("POST", "catalog/dataSets", data=b"{}")
+    assert answer.json() == {
+        "type": "/placeholder/type/uri",
+        "status": 400,
+        "title": "BadRequestError",
+        "detail": "A valid content-type must be specified",
+    }

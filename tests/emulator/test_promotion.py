@@ -1,0 +1,187 @@
+"""What the platform makes of the files: counts, errors, success or failure."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_catalog.emulator.seeds import CRM_PROFILES, LOYALTY_MEMBERS
+
+from .client import MULTI_LINE, Client
+
+PARQUET = {"format": "parquet"}
+CSV = {"format": "csv"}
+THREE_ROWS = (Path(__file__).parent / "three_rows.parquet").read_bytes()
+
+
+def lines(good: int, bad: int = 0) -> bytes:
+    return b'{"_id": "x"}\n' * good + b"{broken\n" * bad
+
+
+def codes(batch: dict[str, list[dict[str, str]]]) -> list[str]:
+    return [error["code"] for error in batch.get("errors", [])]
+
+
+def test_every_record_of_every_file_counts(api: Client) -> None:
+    batch = api.ingest(lines(3), lines(4))
+    assert batch["status"] == "success"
+    assert batch["metrics"] == {
+        "inputByteSize": 7 * 13,
+        "inputFileCount": 2,
+        "inputRecordCount": 7,
+        "outputByteSize": 7 * 13,
+        "outputFileCount": 1,
+        "outputRecordCount": 7,
+        "failedRecordCount": 0,
+        "partitionCount": 1,
+    }
+    assert (batch["recordCount"], batch["failedRecordCount"], batch["size"]) == (7, 0, 7 * 13)
+    assert "errors" not in batch
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'[{"a": 1}, {"a": 2}]',
+        b'[\n {\n  "a": [1,\n 2]},\n {"a": "]"}\n]\n',
+        b'{"a": 1}{"a": 2}',
+        b'{"a": 1}\n\n{"a":\n 2}\n',
+        b'\xef\xbb\xbf[{"a": 1}, {"a": 2}]',
+        b'[{"a": "' + b"x" * 600_000 + b'"}, {"a": "' + b"y" * 300_000 + b'"}]',
+    ],
+    ids=["array", "spread out", "concatenated", "several lines", "byte order mark", "long"],
+)
+def test_multi_line_json_may_be_an_array_or_objects(api: Client, content: bytes) -> None:
+    batch = api.ingest(content, inputFormat=MULTI_LINE)
+    assert (batch["status"], batch["recordCount"]) == ("success", 2)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'[{"a": 1}',
+        b'[{"a": 1} {"a": 2}]',
+        b'[{"a": 1}] x',
+        b"[1, 2]",
+        b'{"a": NaN}',
+        b"\xff\xfe",
+        b"[" * 100_000,
+    ],
+    ids=["no end", "no comma", "more", "no objects", "NaN", "not UTF-8", "deep"],
+)
+def test_broken_multi_line_json_fails_the_batch(api: Client, content: bytes) -> None:
+    batch = api.ingest(content, inputFormat=MULTI_LINE)
+    assert batch["status"] == "failed"
+    assert "INGEST-1401-400" in codes(batch)
+
+
+def test_an_array_over_several_lines_fails_a_json_lines_batch(api: Client) -> None:
+    array = json.dumps([{"_id": "1"}, {"_id": "2"}], indent=2).encode()
+    batch = api.ingest(array)
+    assert batch["status"] == "failed"
+    assert batch["failedRecordCount"] == batch["recordCount"]
+    assert batch["failedBatchLocation"]
+
+
+def test_one_bad_row_fails_a_batch_that_allows_none(api: Client) -> None:
+    batch = api.ingest(lines(999, bad=1))
+    assert batch["status"] == "failed"
+    assert codes(batch) == ["INGEST-1211-400", "INGEST-1401-400"]
+    assert not any("recordCount" in error for error in batch["errors"])
+    assert batch["metrics"]["outputRecordCount"] == 0
+    assert (batch["recordCount"], batch["failedRecordCount"]) == (1000, 1)
+
+
+def test_with_diagnostics_the_errors_are_counted(api: Client) -> None:
+    batch = api.ingest(lines(8, bad=2), enableErrorDiagnostics=True)
+    assert batch["status"] == "failed"
+    assert codes(batch) == ["INGEST-1212-400", "INGEST-1401-400"]
+    assert batch["errors"][1]["recordCount"] == 2
+
+
+@pytest.mark.parametrize(("percent", "status"), [(20, "success"), (19.9, "failed")])
+def test_bad_rows_are_left_out_up_to_the_allowed_percentage(api: Client, percent: float, status: str) -> None:
+    batch = api.ingest(lines(8, bad=2), enableErrorDiagnostics=True, partialIngestionPercent=percent)
+    assert batch["status"] == status
+    assert batch["failedRecordCount"] == 2
+    assert batch["metrics"]["outputRecordCount"] == (8 if status == "success" else 0)
+    assert "INGEST-1212-400" in codes(batch)
+
+
+def test_no_error_quotes_a_record(api: Client) -> None:
+    batch = api.ingest(b'{"email": "somebody@example.com"\n', enableErrorDiagnostics=True)
+    assert "somebody" not in json.dumps(batch)
+
+
+def test_an_empty_file_fails_the_batch(api: Client) -> None:
+    batch = api.ingest(lines(1), b"")
+    assert batch["status"] == "failed"
+    assert codes(batch) == ["106"]
+
+
+def test_a_batch_without_files_fails_unless_set_otherwise(api: Client) -> None:
+    for setting in ("failed", "success"):
+        api.set(empty_batch=setting)
+        batch_id = api.open()
+        api.signal(batch_id)
+        api.advance(10)
+        assert api.status(batch_id) == setting
+
+
+def test_what_is_not_parquet_fails_a_parquet_batch(api: Client) -> None:
+    for content in (lines(1), b"PAR1", b"PAR1" + b"\0" * 20):
+        batch = api.ingest(content, inputFormat=PARQUET)
+        assert (batch["status"], codes(batch)) == ("failed", ["200"])
+
+
+def test_parquet_is_ingested_and_counted_where_it_can_be_read(api: Client) -> None:
+    batch = api.ingest(THREE_ROWS, inputFormat=PARQUET)
+    assert batch["status"] == "success"
+    assert batch["metrics"]["inputByteSize"] == len(THREE_ROWS)
+    assert batch.get("recordCount", "unknown") == (3 if pyarrow_is_installed() else "unknown")
+
+
+CSV_CASES = [
+    (b"member_id,points\nA,1\nB,2\n", CSV),
+    (b"member_id;points\nA;1\nB;2\n", {**CSV, "delimiter": ";"}),
+    (b"A,1\nB,2\n", {**CSV, "header": False}),
+    (b"A,1\nB,2\n", {**CSV, "header": "false"}),
+    (b'member_id,title\n"A","two\nlines"\n"B",""\n', CSV),
+    (b"member_id,title\n'A','x,y'\n'B',''\n", {**CSV, "quote": "'"}),
+    ("member_id,title\nA,Zoë\nB,\n".encode("latin-1"), {**CSV, "charset": "ISO-8859-1"}),
+]
+
+
+@pytest.mark.parametrize(("content", "input_format"), CSV_CASES)
+def test_csv_rows_are_counted_if_csv_may_have_metrics(
+    api: Client, content: bytes, input_format: dict[str, str]
+) -> None:
+    api.set(csv_metrics=True)
+    batch = api.ingest(content, dataset_id=LOYALTY_MEMBERS, inputFormat=input_format)
+    assert (batch["status"], batch["recordCount"]) == ("success", 2)
+
+
+def test_csv_has_no_metrics_as_documented(api: Client) -> None:
+    batch = api.ingest(b"member_id\nA\n", dataset_id=LOYALTY_MEMBERS, inputFormat=CSV)
+    assert batch["status"] == "success"
+    assert not {"metrics", "recordCount", "failedRecordCount"} & batch.keys()
+
+
+def test_an_empty_csv_header_fails_the_batch(api: Client) -> None:
+    batch = api.ingest(b" , \nA,1\n", dataset_id=LOYALTY_MEMBERS, inputFormat=CSV)
+    assert (batch["status"], codes(batch)) == ("failed", ["118"])
+
+
+def test_csv_does_not_fit_a_nested_schema(api: Client) -> None:
+    batch = api.ingest(b"_id\nA\n", dataset_id=CRM_PROFILES, inputFormat=CSV)
+    assert (batch["status"], codes(batch)) == ("failed", ["200"])
+
+
+def pyarrow_is_installed() -> bool:
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError:
+        return False
+    return True
