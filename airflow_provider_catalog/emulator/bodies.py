@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
 from starlette.requests import Request
 
 from .problems import generic, problem
@@ -37,6 +38,7 @@ async def json_object(request: Request, validator: Draft202012Validator) -> dict
         body = json.loads(await request.body())
     except ValueError:
         raise problem(400, "The request body is not JSON.") from None
-    for error in sorted(validator.iter_errors(body), key=lambda each: each.json_path):
+    error = best_match(validator.iter_errors(body))
+    if error:
         raise problem(400, f"{error.json_path}: {error.message}")
     return dict(body)

@@ -38,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print(f"catalog-emulator: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:  # before the server was there to take it
+        return 130
     return 0
 
 

@@ -21,6 +21,7 @@ Json = dict[str, Any]
 EMPTY_FILE = "106"
 EMPTY_HEADER = "118"
 UNREADABLE_FILE = "200"
+UNPARSABLE_ROW = "INGEST-1401-400"
 
 _CHUNK = 256 * 1024
 _PARQUET_MAGIC = b"PAR1"
@@ -36,9 +37,9 @@ _DECODER = json.JSONDecoder(parse_constant=_no_constant)
 
 @dataclass(frozen=True)
 class BadRow:
-    """A row that is not a record, and why."""
+    """A row that is not ingested; `code` is the platform's. What the row holds is nobody's business here."""
 
-    reason: str
+    code: str
 
 
 class BadFile(Exception):
@@ -78,25 +79,20 @@ def multi_line_json(path: Path, input_format: Json) -> Iterator[Row]:
     with path.open(encoding="utf-8-sig") as text:
         try:
             yield from map(_as_row, _Values(text))
-        except (ValueError, RecursionError) as error:
-            yield BadRow(_reason(error))
+        except (ValueError, RecursionError):
+            yield BadRow(UNPARSABLE_ROW)
 
 
 def csv_rows(path: Path, input_format: Json) -> Iterator[Row]:
     """Yield the rows of a CSV file as objects of strings, named by its header or, without one, by position."""
-    charset = input_format.get("charset", "UTF-8")
-    with path.open(encoding=charset, newline="", errors="replace") as text:
+    with path.open(encoding=input_format.get("charset", "UTF-8"), newline="", errors="replace") as text:
         rows = csv.reader(text, **_csv_dialect(input_format))
-        names: list[str] | None = None
-        if str(input_format.get("header", True)).lower() == "true":
-            names = next(rows, [])
-            if not any(name.strip() for name in names):
-                raise BadFile(EMPTY_HEADER, "The header row of the CSV file is empty.")
         try:
+            names = _csv_header(rows) if _has_header(input_format) else None
             for values in filter(None, rows):
                 yield dict(zip(names or map(str, range(len(values))), values, strict=False))
-        except csv.Error as error:
-            yield BadRow(str(error))
+        except csv.Error:
+            yield BadRow(UNPARSABLE_ROW)
 
 
 def parquet_rows(path: Path, input_format: Json) -> Iterator[Row]:
@@ -185,17 +181,23 @@ class _Values:
 def _parsed_line(line: bytes) -> Row:
     try:
         return _as_row(_DECODER.decode(line.decode("utf-8-sig")))
-    except (ValueError, RecursionError) as error:
-        return BadRow(_reason(error))
+    except (ValueError, RecursionError):
+        return BadRow(UNPARSABLE_ROW)
 
 
 def _as_row(value: Any) -> Row:
-    return value if isinstance(value, dict) else BadRow("a record is a JSON object")
+    return value if isinstance(value, dict) else BadRow(UNPARSABLE_ROW)
 
 
-def _reason(error: Exception) -> str:
-    """Describe a parse error without quoting the data, as customers' rows belong into no log."""
-    return error.msg if isinstance(error, json.JSONDecodeError) else "not valid JSON"
+def _has_header(input_format: Json) -> bool:
+    return str(input_format.get("header", True)).lower() == "true"
+
+
+def _csv_header(rows: Iterator[list[str]]) -> list[str]:
+    names = next(rows, [])
+    if not any(name.strip() for name in names):
+        raise BadFile(EMPTY_HEADER, "The header row of the CSV file is empty.")
+    return names
 
 
 def _csv_dialect(input_format: Json) -> dict[str, Any]:

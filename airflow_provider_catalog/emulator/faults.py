@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .wire import Wire, until_gone, wire_of
@@ -129,7 +130,8 @@ class Faults:
 
     def add(self, description: Any) -> Fault:
         """Take in a rule as JSON describes it. Raises InvalidFault."""
-        for error in _VALIDATOR.iter_errors(description):
+        error = best_match(_VALIDATOR.iter_errors(description))
+        if error:
             raise InvalidFault(f"{error.json_path}: {error.message}")
         rest = {name: value for name, value in description.items() if name in ("times", "every")}
         match, effect = Match(**description.get("match", {})), Effect(**description["effect"])

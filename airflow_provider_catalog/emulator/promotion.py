@@ -17,7 +17,6 @@ from .content import EMPTY_FILE, UNREADABLE_FILE, BadFile, BadRow, Row, check_fi
 
 DIAGNOSTICS_WERE_OFF = "INGEST-1211-400"
 PARTLY_INGESTED = "INGEST-1212-400"
-UNPARSABLE_ROW = "INGEST-1401-400"
 
 
 class Stopped(Exception):
@@ -95,7 +94,7 @@ def _read(path: Path, input_format: Json, tally: _Tally, stopped: Callable[[], b
 def _count(row: Row, tally: _Tally) -> None:
     tally.rows += 1
     if isinstance(row, BadRow):
-        tally.bad_rows[UNPARSABLE_ROW] += 1
+        tally.bad_rows[row.code] += 1
 
 
 def _errors(tally: _Tally, opening: Opening, succeeded: bool) -> Sequence[Json]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -47,11 +47,16 @@ class Store:
         """Return the path of a file by the name that `new_file` gave it."""
         return self._files / name
 
+    def sweep(self, known: Container[str]) -> None:
+        """Delete the files that no object names: uploads that were cut short when the emulator ended."""
+        for entry in os.scandir(self._files):
+            if entry.name not in known:
+                os.unlink(entry)
+
     def clear(self) -> None:
         """Forget all objects and files."""
         self._database.execute("DELETE FROM objects")
-        for entry in os.scandir(self._files):
-            os.unlink(entry)
+        self.sweep(())
 
     def close(self) -> None:
         """Close the database."""

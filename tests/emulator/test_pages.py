@@ -69,7 +69,8 @@ def test_nothing_from_a_client_is_markup(api: Client) -> None:
     api.put(batch_id, b"{}", "%3Cscript%3Ealert(1)%3C%2Fscript%3E")
     errors = [{"code": HOSTILE, "description": HOSTILE}]
     api.steer(
-        f"batches/{batch_id}", {"status": f'"{HOSTILE}', "errors": errors, "metrics": {HOSTILE: HOSTILE}}
+        f"batches/{batch_id}",
+        {"status": f'"{HOSTILE}', "errors": errors, "metrics": {"inputRecordCount": HOSTILE, HOSTILE: 1}},
     )
     for path in ("/", f"/ui/dev/batches/{batch_id}", f"/ui/dev/datasets/{CRM_PROFILES}"):
         assert "<script" not in page(api, path)

@@ -142,3 +142,14 @@ def test_settings_can_be_given() -> None:
             timeout=10,
         )
         assert answer.json()["expires_in"] == 60
+
+
+def test_an_upload_that_was_cut_short_is_swept_away_at_the_next_start(tmp_path: Path) -> None:
+    with running(data_dir=tmp_path) as emulator:
+        client = Client(emulator)
+        client.put(client.open(), b"{}")
+        folder = emulator.platform.store.new_file().parent
+        kept = list(folder.iterdir())
+        (folder / "half-an-upload").write_bytes(b"...")
+    with running(data_dir=tmp_path):
+        assert list(folder.iterdir()) == kept

@@ -62,7 +62,7 @@ async def batch(request: Request) -> Response:
     if found is None or shown is None:
         raise HTTPException(404)
     link = _dataset_link(platform, found.sandbox, found.opening.dataset_id)
-    facts = {"External id": found.external_id, "Sandbox": found.sandbox, "Created": _moment(shown["created"])}
+    facts = {"External id": found.external_id, "Sandbox": found.sandbox, "Created": _moment(found.created_at)}
     files = _table(("File", "Bytes"), ((escape(each.path), each.size) for each in found.files.values()))
     errors = _table(("Code", "Description"), (_error(each) for each in shown.get("errors", [])))
     content = f"<p>{_status(shown['status'])} in {link}</p>{_facts(facts)}{_facts(shown.get('metrics', {}))}"
@@ -96,11 +96,11 @@ def _batch_row(platform: Platform, each: Batch) -> tuple[str | int, ...]:
     ]
     return (
         f'<a href="/ui/{quote(each.sandbox)}/batches/{quote(each.id)}"><code>{escape(each.id)}</code></a>',
-        _status(shown["status"]),
+        _status(shown.get("status", "")),
         _dataset_link(platform, each.sandbox, each.opening.dataset_id),
-        _moment(shown["created"]),
+        _moment(each.created_at),
         len(each.files),
-        *counts,
+        *(count if isinstance(count, int) else escape(str(count)) for count in counts),
     )
 
 
@@ -118,8 +118,8 @@ def _error(error: Json) -> tuple[str, str]:
     return f"<code>{escape(str(error.get('code', '')))}</code>", escape(str(error.get("description", "")))
 
 
-def _moment(milliseconds: int) -> str:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _facts(facts: Json) -> str:

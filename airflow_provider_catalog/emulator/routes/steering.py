@@ -6,10 +6,9 @@ that has pointed its own host name at a loopback address (DNS rebinding) gets no
 
 from __future__ import annotations
 
-import dataclasses
 import ipaddress
 import json
-from typing import Any
+from dataclasses import asdict
 from urllib.parse import urlsplit
 
 from jsonschema import Draft202012Validator
@@ -19,8 +18,6 @@ from starlette.routing import Route
 
 from ..batches import Batch, Forced, Json
 from ..bodies import json_object
-from ..faults import Fault, InvalidFault
-from ..journal import Entry
 from ..platform import Platform
 from ..problems import problem
 from ..settings import InvalidSetting, as_dict, changed
@@ -86,16 +83,16 @@ async def set_clock(request: Request) -> Response:
 
 async def list_faults(request: Request) -> Response:
     """``GET /faults``: the rules in force and how often each has hit."""
-    return JSONResponse([_fault(each) for each in platform_of(request).faults.all()])
+    return JSONResponse([asdict(each) for each in platform_of(request).faults.all()])
 
 
 async def add_fault(request: Request) -> Response:
     """``POST /faults``: a new rule."""
     try:
         fault = platform_of(request).faults.add(json.loads(await request.body()))
-    except (InvalidFault, json.JSONDecodeError) as error:
+    except ValueError as error:
         raise problem(400, str(error)) from None
-    return JSONResponse(_fault(fault), 201)
+    return JSONResponse(asdict(fault), 201)
 
 
 async def clear_faults(request: Request) -> Response:
@@ -121,7 +118,7 @@ async def list_requests(request: Request) -> Response:
     method, path = wanted.get("method", "").upper(), wanted.get("path", "")
     entries = (each for each in platform_of(request).journal.entries() if each.n > since)
     fitting = (each for each in entries if method in ("", each.method) and each.path.startswith(path))
-    return JSONResponse([_entry(each) for each in fitting])
+    return JSONResponse([asdict(each) for each in fitting])
 
 
 async def clear_requests(request: Request) -> Response:
@@ -186,16 +183,8 @@ def _is_loopback(host: str) -> bool:
 
 def _forced(platform: Platform, batch: Batch, body: Json) -> Forced:
     """Return what to force: what was forced before, and what is new."""
-    before = dataclasses.asdict(batch.forced) if batch.forced else {}
+    before = asdict(batch.forced) if batch.forced else {}
     return Forced(**{**before, **body, "at": platform.clock.now()})
-
-
-def _fault(fault: Fault) -> dict[str, Any]:
-    return dataclasses.asdict(fault)
-
-
-def _entry(entry: Entry) -> dict[str, Any]:
-    return dataclasses.asdict(entry)
 
 
 routes = [
