@@ -31,11 +31,16 @@ DEFAULT_FILE = ROOT / "example_dags" / "data" / "customers.json"
 START_SECONDS = 30
 RUN_SECONDS = 600
 STOP_SECONDS = 10
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STARTED = time.monotonic()
 
 
 class DemoError(Exception):
-    """The demo cannot go on; the message says why."""
+    """The demo cannot go on; Airflow's log tells more."""
+
+
+class BatchRefusedError(Exception):
+    """The platform has not ingested the file; the message has its reasons."""
 
 
 def main() -> None:
@@ -51,6 +56,8 @@ def main() -> None:
     try:
         with tempfile.TemporaryDirectory(prefix="airflow-demo-", ignore_cleanup_errors=True) as home:
             demonstrate(conf, Path(home), log)
+    except BatchRefusedError as error:
+        sys.exit(f"\n{error}\n\nNothing is left running. Airflow's log: {log}")
     except DemoError as error:
         sys.exit(f"\n{error}\n\nThe end of the log:\n{end_of(log)}\n\nThe whole log: {log}")
     print(f"\nNothing is left running. Airflow's log: {log.relative_to(ROOT)}")
@@ -169,7 +176,7 @@ def follow(run: subprocess.Popen[bytes], view: CatalogView, dataset_id: str) -> 
         newest = next(iter(batches.values()), None)
         if newest and newest["status"] != status:
             status = newest["status"]
-            tell(f"  wait        the batch is {status}")
+            tell(f"  wait        status {status}")
         if time.monotonic() > deadline:
             raise DemoError(f"The DAG did not end within {RUN_SECONDS} seconds.")
         time.sleep(0.2)
@@ -199,13 +206,13 @@ def report(view: CatalogView, dataset_id: str, database: Path) -> None:
     if not batches:
         raise DemoError("No batch was opened.")
     batch_id, batch = next(iter(batches.items()))
-    summary = xcom(database, "wait")
     print(f"\n  batch    {batch_id}\n  status   {batch['status']}")
     print(f"  records  {in_words(record_counts(batch))}   (the platform's Catalog)")
-    if batch["status"] not in ("success", "active"):
-        raise DemoError("The batch was not ingested: " + reasons(batch))
+    if batch["status"] in ("failed", "failure"):
+        raise BatchRefusedError("The platform has refused the batch: " + reasons(batch))
+    summary = xcom(database, "wait")
     if summary is None:
-        raise DemoError("The batch was ingested, but the DAG did not end well.")
+        raise DemoError("The DAG did not end well.")
     print(f"           {in_words(summary)}   (XCom of the task wait)")
     if summary != {"id": batch_id, "status": batch["status"], **record_counts(batch)}:
         raise DemoError(f"Airflow and the platform do not agree: {summary}")
@@ -243,17 +250,19 @@ def end_of(log: Path, lines: int = 25) -> str:
 
 
 def interrupt(number: int, frame: object) -> NoReturn:
-    """Clean up on being ended from outside, as on ctrl-C."""
+    """Stop and clean up, undisturbed by further signals."""
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, interrupt)
-    signal.signal(signal.SIGHUP, interrupt)
+    for each in SIGNALS:
+        signal.signal(each, interrupt)
     try:
         main()
     except UnusableFileError as error:
-        sys.exit(f"{error}")
+        sys.exit(str(error))
     except KeyboardInterrupt:
         print("\nInterrupted; everything that was started has been stopped.", file=sys.stderr)
         sys.exit(130)

@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -117,9 +118,8 @@ def prepare(name: str, environment: Environment) -> None:
 
 def checkout() -> tuple[list[str], str]:
     """Return how to install this checkout, and what decides whether it has to be installed again."""
-    return ["--editable", ".[emulator]"], "".join(
-        (ROOT / name).read_text() for name in ("setup.cfg", "pyproject.toml")
-    )
+    build_system = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]
+    return ["--editable", ".[emulator]"], (ROOT / "setup.cfg").read_text() + repr(build_system)
 
 
 def wheel() -> tuple[list[str], str]:
