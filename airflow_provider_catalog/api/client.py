@@ -85,22 +85,12 @@ class CatalogClient:
         :param payload: the body, from :func:`~airflow_provider_catalog.api.payloads.create_batch_payload`.
         :raises OutcomeUnknownError: the answer was lost, so that the batch may or may not exist.
         """
+        url = f"{self.settings.host}{IMPORT}/batches"
+        call = Call("POST", url, Repeat.UNSENT_ONLY, json=payload, answer="createdBatch")
         try:
-            answer = self._transport.send(
-                Call(
-                    "POST",
-                    f"{self.settings.host}{IMPORT}/batches",
-                    Repeat.UNSENT_ONLY,
-                    json=payload,
-                    answer="createdBatch",
-                )
-            )
-        except UnreachableError as error:
-            if error.sent:
-                raise OutcomeUnknownError(str(error), payload.get("externalId")) from error
-            raise
-        except ApiError as error:
-            if error.failure.status >= 500 or error.failure.status == 408:
+            answer = self._transport.send(call)
+        except (ApiError, UnreachableError) as error:
+            if _may_have_been_done(call, error):
                 raise OutcomeUnknownError(str(error), payload.get("externalId")) from error
             raise
         batch_id: str = answer["id"]
@@ -290,6 +280,13 @@ class CatalogClient:
         )
         answer: dict[str, Mapping[str, Any]] = self._transport.send(call)
         return answer
+
+
+def _may_have_been_done(call: Call, error: ApiError | UnreachableError) -> bool:
+    """Whether a call that failed may have been worked on. That no token could be had for it is another call's failure."""
+    if isinstance(error, UnreachableError):
+        return error.sent and error.call == str(call)
+    return error.failure.call == str(call) and (error.failure.status >= 500 or error.failure.status == 408)
 
 
 def _properties(properties: Iterable[str]) -> dict[str, str]:
