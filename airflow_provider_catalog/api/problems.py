@@ -131,10 +131,12 @@ def parse_problem(text: str, content_type: str) -> Problem:
         body = {**body, "message": None, **nested}
     places = [body, *_nested_places(body)]
     wait = _find(places, ("retryAfterMs",))
+    title = _find(places, TITLE_NAMES)
+    detail = _find(places, DETAIL_NAMES) or _find(places[1:], ("message",))
     return Problem(
         code=_find(places, CODE_NAMES) or _code_from_type(_find(places, ("type",))),
-        title=_find(places, TITLE_NAMES),
-        detail=_find(places, DETAIL_NAMES) or _find(places[1:], ("message",)),
+        title=title,
+        detail=detail if detail != title else None,
         request_id=_find(places, REQUEST_ID_NAMES),
         retry_after=float(wait) / 1000 if wait and wait.isdecimal() else None,
     )
