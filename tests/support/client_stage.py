@@ -50,7 +50,6 @@ def platform() -> Iterator[Any]:
 @pytest.fixture
 def desk(platform: Any) -> Desk:
     """The emulator, as if just started, with a Catalog that does not lag, and a hand on it."""
-    Desk(platform).reset()
     return Desk(platform)
 
 
