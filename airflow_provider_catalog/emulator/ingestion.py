@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from .batches import Batch, Json, Opening, StoredFile
 from .clock import milliseconds
 from .lifecycle import Action, Status, Step, Verdict, opening, removal, verdict
-from .problems import problem
+from .problems import Refusal, problem
 from .ulid import new_ulid
 
 if TYPE_CHECKING:
@@ -62,7 +62,11 @@ def check_remote_path(path: str) -> None:
 
 def put_file(platform: Platform, batch: Batch, file: StoredFile) -> bool:
     """Add an uploaded file to a batch, if it still takes files; say whether there was none at its path."""
-    check_loading(platform, batch)
+    try:
+        check_loading(platform, batch)
+    except Refusal:
+        platform.store.file(file.stored_as).unlink()
+        raise
     return platform.batches.put_file(batch, file)
 
 

@@ -220,6 +220,22 @@ def test_a_batch_that_is_not_loading_takes_no_files(api: Client) -> None:
     assert "loaded" in answer.json()["detail"]
 
 
+def test_a_file_that_arrives_after_completion_is_refused_and_not_kept(
+    api: Client, emulator: Emulator
+) -> None:
+    batch_id = api.open()
+    api.put(batch_id, b"{}", "in-time.json")
+    other = Client(emulator)
+
+    def slow() -> Iterator[bytes]:
+        yield b"{"
+        assert other.signal(batch_id).status_code == 200
+        yield b"}"
+
+    assert api.put(batch_id, slow(), "late.json").status_code == 400
+    assert len(stored_files(emulator)) == 1
+
+
 def test_completing_is_answered_with_nothing_and_may_be_repeated(api: Client) -> None:
     batch_id = api.open()
     api.put(batch_id, b"{}")
