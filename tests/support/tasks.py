@@ -41,9 +41,9 @@ class Visit:
         return self.reschedules[0] if self.reschedules else None
 
 
-def dag(**arguments: Any) -> DAG:
+def dag(dag_id: str = "dag", **arguments: Any) -> DAG:
     """A DAG for tasks that run here."""
-    return DAG(dag_id="dag", schedule=None, start_date=datetime(2025, 1, 1, tzinfo=UTC), **arguments)
+    return DAG(dag_id=dag_id, schedule=None, start_date=datetime(2025, 1, 1, tzinfo=UTC), **arguments)
 
 
 def run_task(task: BaseOperator, **params: Any) -> Visit:
