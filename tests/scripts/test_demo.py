@@ -1,0 +1,86 @@
+"""What `make demo` tells of the platform's request log, and that it leaves nothing running."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import demo
+import psutil
+import pytest
+
+BATCHES = "/data/foundation/import/batches"
+
+
+def request(method: str, path: str, status: int = 200, size: int = 0) -> dict[str, Any]:
+    return {"method": method, "path": path, "status": status, "request_size": size}
+
+
+CREATED = request("POST", BATCHES, 201)
+UPLOADED = request("PUT", f"{BATCHES}/B1/datasets/D1/files/part=1/rows.json", size=1234)
+COMPLETED = request("POST", f"{BATCHES}/B1")
+
+
+def test_each_step_of_the_chain_is_told() -> None:
+    assert list(demo.steps([CREATED, UPLOADED, COMPLETED], iter(["B1"]))) == [
+        "open_batch  batch B1 is open",
+        "upload      part=1/rows.json, 1,234 bytes",
+        "complete    all files are there, the platform may go on",
+    ]
+
+
+def test_nothing_is_told_before_the_catalog_shows_the_batch() -> None:
+    assert list(demo.steps([CREATED, UPLOADED], iter([]))) == []
+
+
+def test_looks_and_refused_requests_are_no_steps() -> None:
+    look = request("GET", "/data/foundation/catalog/batches/B1")
+    refused = request("PUT", f"{BATCHES}/B1/datasets/D1/files/rows.json", 503)
+    assert list(demo.steps([look, refused], iter(["B1"]))) == []
+
+
+def test_a_relative_file_starts_where_make_was_called(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DEMO_FOLDER", str(tmp_path))
+    monkeypatch.setenv("DEMO_FILE", "my rows.json")
+    assert demo.chosen_file() == tmp_path / "my rows.json"
+
+
+def test_without_a_name_the_examples_file_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEMO_FILE", "")
+    assert demo.chosen_file() == demo.DEFAULT_FILE
+
+
+def test_counts_are_told_only_where_the_platform_gives_them() -> None:
+    counts = {"records_read": 3, "records_written": 2, "records_failed": 1}
+    assert demo.in_words(counts) == "3 read, 2 written, 1 failed"
+    assert demo.in_words(dict.fromkeys(counts)) == "not counted by the platform for this format"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-C", "kill"])
+def test_an_interrupted_demo_leaves_nothing_running(number: int, tmp_path: Path) -> None:
+    environ = os.environ | {"DEMO_FILE": "", "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        [sys.executable, demo.__file__], env=environ, stdout=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout
+        told = (line for line in running.stdout if "Preparing a throw-away Airflow" in line)
+        assert next(told)
+        children = started_by(running.pid, at_least=2)
+        running.send_signal(number)
+        assert running.wait(30) == 130
+    assert not [child for child in children if child.is_running()]
+    assert list(tmp_path.iterdir()) == []
+
+
+def started_by(pid: int, at_least: int) -> list[psutil.Process]:
+    """Wait until so many processes have been started: the emulator and Airflow."""
+    deadline = time.monotonic() + 30
+    while len(children := psutil.Process(pid).children(recursive=True)) < at_least:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return children
