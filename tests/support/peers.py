@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -24,19 +25,23 @@ class Peer(Protocol):
 class _Server:
     """Answers the first request with the first act, the second with the second, and all later ones with the last."""
 
-    def __init__(self, acts: Sequence[Act]) -> None:
+    def __init__(self, acts: Sequence[Act], tls: ssl.SSLContext | None) -> None:
         self.received: list[bytes] = []
         self.over = threading.Event()
         self._acts = acts
         self._turn = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._tls = tls
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
 
     def stop(self) -> None:
         self.over.set()
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+
+    def _secured(self, connection: socket.socket) -> socket.socket:
+        return self._tls.wrap_socket(connection, server_side=True) if self._tls else connection
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
@@ -45,7 +50,7 @@ class _Server:
                 threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
 
     def _talk(self, connection: socket.socket) -> None:
-        with connection, contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), self._secured(connection) as connection:
             while request := _read_request(connection):
                 with self._turn:
                     act = self._acts[min(len(self.received), len(self._acts) - 1)]
@@ -54,9 +59,9 @@ class _Server:
 
 
 @contextlib.contextmanager
-def peer(*acts: Act) -> Iterator[Peer]:
-    """Run a server for the length of a ``with`` block."""
-    server = _Server(acts)
+def peer(*acts: Act, tls: ssl.SSLContext | None = None) -> Iterator[Peer]:
+    """Run a server for the length of a ``with`` block; with a certificate, if it is given one."""
+    server = _Server(acts, tls)
     try:
         yield server
     finally:
