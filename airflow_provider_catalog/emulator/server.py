@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import socket
@@ -19,26 +20,47 @@ from .settings import Settings
 from .wire import WireProtocol
 
 CONNECTION_VARIABLE = "AIRFLOW_CONN_ADOBE_CATALOG_DEFAULT"
+_TICK = 0.1  # seconds, as uvicorn has it: its clock for the Date header counts these
 _KEEP_ALIVE = 75  # seconds; longer than any test waits between two requests on one connection
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn, but it says when it is ready, and when told to stop it hangs up on whoever is connected."""
+    """Uvicorn, but it says when it is ready, and when told to stop it does so at once, hanging up on its clients.
+
+    Uvicorn itself looks only every tenth of a second whether to stop, and then waits for another tenth: too long for
+    tests that start an emulator each.
+    """
 
     def __init__(self, platform: Platform) -> None:
         super().__init__(_config(platform))
         self._platform = platform
         self.ready = threading.Event()
 
+    def stop(self) -> None:
+        """Stop; may be called from any thread."""
+        self.should_exit = True
+        with contextlib.suppress(RuntimeError):  # it has stopped already
+            self._loop.call_soon_threadsafe(self._awake.set)
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._awake = asyncio.Event()
         await super().startup(sockets)
         self.ready.set()
 
+    async def main_loop(self) -> None:
+        tick = 0
+        while not await self.on_tick(tick):
+            tick += 1
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._awake.wait(), _TICK)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._platform.promotions.stop()
+        for server in self.servers:
+            server.close()
         for connection in list(self.server_state.connections):
             connection.transport.abort()
-        await super().shutdown(sockets)
 
 
 class Emulator:
@@ -95,7 +117,7 @@ class Emulator:
 
     def stop(self) -> None:
         """Hang up on all clients and accept no more. Stopping twice does no harm."""
-        self._server.should_exit = True
+        self._server.stop()
         self._thread.join()
 
 
@@ -154,5 +176,4 @@ def _config(platform: Platform) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         timeout_keep_alive=_KEEP_ALIVE,
-        timeout_graceful_shutdown=0,
     )

@@ -261,7 +261,17 @@ def test_without_an_input_format_parquet_is_meant_if_it_may_be_left_out(api: Cli
     assert api.create(inputFormat=None).json()["inputFormat"] == {"format": "parquet"}
 
 
-def test_a_large_upload_is_refused_early_and_the_connection_stays_usable(api: Client) -> None:
+def test_an_upload_that_cannot_be_taken_is_refused_before_its_body_has_arrived(
+    api: Client, emulator: Emulator
+) -> None:
+    batch_id = api.open()
+    api.signal(batch_id, "ABORT")
+    path = f"/data/foundation/import/batches/{batch_id}/datasets/{CRM_PROFILES}/files/a.json"
+    headers = {**api.session.headers, "Content-Type": "application/octet-stream", "Content-Length": "100"}
+    assert raw_request(emulator, "PUT", path, headers, b"").startswith(b"HTTP/1.1 400")
+
+
+def test_after_a_refused_upload_the_connection_can_be_used_again(api: Client) -> None:
     batch_id = api.open()
     api.signal(batch_id, "ABORT")
     assert api.put(batch_id, b"x" * 5_000_000).status_code == 400

@@ -24,7 +24,7 @@ _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
 table { border-collapse: collapse; width: 100%; } th, td { text-align: left; padding: .35rem .6rem; }
-th { font-weight: 600; } tr { border-bottom: 1px solid var(--line); } td.number, th.number { text-align: right; }
+th { font-weight: 600; } tr { border-bottom: 1px solid var(--line); } td.number { font-variant-numeric: tabular-nums; }
 code { font-size: .9em; } .status { padding: .1rem .5rem; border-radius: 1rem; background: var(--soft); }
 .success, .active { background: #2a84; } .failed, .failure, .aborted, .abandoned { background: #c334; }
 nav, footer { opacity: .75; font-size: .9rem; } footer { margin-top: 3rem; }
