@@ -1,0 +1,257 @@
+"""Giving a batch up: aborting what is loading, reverting what was promoted, whatever is lost on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from client_stage import Pauses
+from desk import Desk
+
+from airflow_provider_catalog.api.client import CatalogClient
+from airflow_provider_catalog.api.errors import (
+    ApiError,
+    BatchStateError,
+    InvalidInputError,
+    NotFoundError,
+)
+from airflow_provider_catalog.ingest.ending import TRIES, abort_batch, revert_batch
+
+End = Callable[..., None]
+
+
+@dataclass(frozen=True)
+class Ending:
+    """A way to give up: the function, its signal, a status in which it works, and the status that follows."""
+
+    end: End
+    action: str
+    status: str
+    result: str
+
+
+@pytest.fixture(
+    params=[
+        Ending(abort_batch, "ABORT", "loading", "aborted"),
+        Ending(revert_batch, "REVERT", "success", "inactive"),
+    ],
+    ids=["abort", "revert"],
+)
+def ending(request: pytest.FixtureRequest) -> Ending:
+    """Each way to give up."""
+    return request.param  # type: ignore[no-any-return]
+
+
+def signals(desk: Desk) -> list[tuple[str, int | str]]:
+    return [
+        (sent.query["action"], sent.status)
+        for sent in desk.sent("POST", path="/data/foundation/import/batches/*")
+    ]
+
+
+def catalog_status(desk: Desk, client: CatalogClient, batch_id: str) -> str:
+    desk.mend()
+    return client.get_batch(batch_id).status
+
+
+def make_trouble(desk: Desk, effect: dict[str, Any], times: int | None = 1) -> None:
+    desk.break_next(effect, path="/data/foundation/import/*", times=times)
+
+
+class TestBothWays:
+    def test_it_is_signalled_once(
+        self,
+        client: CatalogClient,
+        desk: Desk,
+        batch_id: str,
+        pauses: Pauses,
+        ending: Ending,
+    ) -> None:
+        desk.hold(batch_id, ending.status)
+        ending.end(client, batch_id, sleep=pauses)
+        assert signals(desk) == [(ending.action, 200)]
+        assert catalog_status(desk, client, batch_id) == ending.result
+        assert pauses == []
+
+    def test_a_second_time_does_nothing(
+        self,
+        client: CatalogClient,
+        desk: Desk,
+        batch_id: str,
+        pauses: Pauses,
+        ending: Ending,
+    ) -> None:
+        desk.hold(batch_id, ending.status)
+        ending.end(client, batch_id, sleep=pauses)
+        ending.end(client, batch_id, sleep=pauses)
+        assert signals(desk) == [(ending.action, 200)]
+
+    @pytest.mark.parametrize(
+        "effect", [{"drop": "after"}, {"status": 503, "after": True}], ids=["reset", "503"]
+    )
+    def test_a_lost_answer_is_made_up_for_by_looking(
+        self,
+        client: CatalogClient,
+        desk: Desk,
+        batch_id: str,
+        pauses: Pauses,
+        ending: Ending,
+        effect: dict[str, Any],
+    ) -> None:
+        desk.hold(batch_id, ending.status)
+        make_trouble(desk, effect)
+        ending.end(client, batch_id, sleep=pauses)
+        assert len(signals(desk)) == 1
+        assert catalog_status(desk, client, batch_id) == ending.result
+        assert len(pauses) == 1
+
+    @pytest.mark.parametrize("effect", [{"drop": "before"}, {"status": 500}], ids=["reset", "500"])
+    def test_a_signal_that_did_not_arrive_is_sent_again(
+        self,
+        client: CatalogClient,
+        desk: Desk,
+        batch_id: str,
+        pauses: Pauses,
+        ending: Ending,
+        effect: dict[str, Any],
+    ) -> None:
+        desk.hold(batch_id, ending.status)
+        make_trouble(desk, effect)
+        ending.end(client, batch_id, sleep=pauses)
+        assert [sent for sent, _ in signals(desk)] == [ending.action, ending.action]
+        assert catalog_status(desk, client, batch_id) == ending.result
+
+    def test_a_catalog_that_lags_behind_a_lost_answer_is_waited_for(
+        self, client: CatalogClient, desk: Desk, batch_id: str, ending: Ending
+    ) -> None:
+        desk.hold(batch_id, ending.status)
+        desk.set(catalog_lag=0.5)
+        make_trouble(desk, {"drop": "after"})
+        ending.end(client, batch_id, sleep=desk.advance)
+        desk.advance(1)
+        assert catalog_status(desk, client, batch_id) == ending.result
+
+    def test_trouble_that_lasts_is_raised_and_may_pass_later(
+        self,
+        client: CatalogClient,
+        desk: Desk,
+        batch_id: str,
+        pauses: Pauses,
+        ending: Ending,
+    ) -> None:
+        desk.hold(batch_id, ending.status)
+        make_trouble(desk, {"status": 503}, times=None)
+        with pytest.raises(ApiError, match="503") as caught:
+            ending.end(client, batch_id, sleep=pauses)
+        assert not caught.value.permanent
+        assert len(signals(desk)) == TRIES
+
+    def test_another_client_that_was_faster_is_no_failure(
+        self,
+        client: CatalogClient,
+        desk: Desk,
+        batch_id: str,
+        pauses: Pauses,
+        ending: Ending,
+    ) -> None:
+        desk.hold(batch_id, ending.status)
+        desk.set(catalog_lag=0)
+
+        class SlowClient(CatalogClient):
+            """Somebody else acts between its look and its signal."""
+
+            def abort_batch(self, batch_id: str) -> None:
+                client.abort_batch(batch_id)
+                super().abort_batch(batch_id)
+
+            def revert_batch(self, batch_id: str) -> None:
+                client.revert_batch(batch_id)
+                super().revert_batch(batch_id)
+
+        ending.end(SlowClient(client.settings), batch_id, sleep=pauses)
+        assert [status for _, status in signals(desk)] == [200, 400]
+        assert catalog_status(desk, client, batch_id) == ending.result
+
+    @pytest.mark.parametrize("status", [403, 415])
+    def test_a_refusal_that_has_nothing_to_do_with_the_state_is_passed_on(
+        self,
+        client: CatalogClient,
+        desk: Desk,
+        batch_id: str,
+        pauses: Pauses,
+        ending: Ending,
+        status: int,
+    ) -> None:
+        desk.hold(batch_id, ending.status)
+        make_trouble(desk, {"status": status})
+        with pytest.raises(ApiError, match=str(status)) as caught:
+            ending.end(client, batch_id, sleep=pauses)
+        assert caught.value.permanent
+        assert len(signals(desk)) == 1
+
+    def test_an_unknown_batch_is_not_found(
+        self, client: CatalogClient, desk: Desk, pauses: Pauses, ending: Ending
+    ) -> None:
+        with pytest.raises(
+            NotFoundError, match="POST /data/foundation/import/batches/UNKNOWN was answered with 404"
+        ):
+            ending.end(client, "UNKNOWN", sleep=pauses)
+        assert pauses == []
+
+    def test_a_malformed_id_is_refused(
+        self, client: CatalogClient, desk: Desk, pauses: Pauses, ending: Ending
+    ) -> None:
+        with pytest.raises(InvalidInputError, match="batch_id"):
+            ending.end(client, "a/b", sleep=pauses)
+        assert desk.sent() == []
+
+
+def test_a_batch_that_the_catalog_does_not_show_yet_can_be_aborted(
+    client: CatalogClient, desk: Desk, batch_id: str, pauses: Pauses
+) -> None:
+    desk.set(catalog_lag=3600)
+    abort_batch(client, batch_id, sleep=pauses)
+    desk.set(catalog_lag=0)
+    assert client.get_batch(batch_id).status == "aborted"
+
+
+STATES: list[tuple[End, str, str]] = [
+    *((abort_batch, status, "promotion and revert it") for status in ("success", "active", "inactive", "archived")),
+    *((abort_batch, status, "promotion and revert it") for status in ("loaded", "staging", "staged", "stalled")),
+    *((revert_batch, status, "abort one that is still loading") for status in ("loading", "staging", "failed", "abandoned")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("end", "status", "advice"), STATES, ids=[f"{end.__name__} {status}" for end, status, _ in STATES]
+)
+def test_a_state_in_which_it_makes_no_sense_is_named_with_advice(
+    client: CatalogClient, desk: Desk, batch_id: str, pauses: Pauses, end: End, status: str, advice: str
+) -> None:
+    desk.hold(batch_id, status)
+    with pytest.raises(BatchStateError, match=advice) as caught:
+        end(client, batch_id, sleep=pauses)
+    assert caught.value.permanent
+    assert f"Batch {batch_id} is '{status}' and can't be" in str(caught.value)
+    assert caught.value.batch.status == status
+    assert pauses == []
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [
+        (abort_batch, "failed"),
+        (abort_batch, "failure"),
+        (abort_batch, "abandoned"),
+        (revert_batch, "deleted"),
+        (revert_batch, "archived"),
+    ],
+)
+def test_a_batch_that_is_out_of_the_way_already_is_left_alone(
+    client: CatalogClient, desk: Desk, batch_id: str, pauses: Pauses, end: End, status: str
+) -> None:
+    desk.hold(batch_id, status)
+    end(client, batch_id, sleep=pauses)
+    assert signals(desk) == []

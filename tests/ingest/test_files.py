@@ -1,0 +1,200 @@
+"""Which files paths and globs name, under which names they go into a batch, and what is refused beforehand."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_catalog.api.errors import InvalidInputError
+from airflow_provider_catalog.ingest.files import SMALL_FILE_LIMIT, find_files
+
+
+def make(folder: Path, *names: str, content: str = "{}\n") -> None:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+
+
+def names(files: Any) -> list[str]:
+    return [file.remote_name for file in find_files(files)]
+
+
+FOUND: dict[str, tuple[list[str], Any, list[str]]] = {
+    "one file": (["a.json"], "a.json", ["a.json"]),
+    "a file further down": (["data/in/a.json"], "data/in/a.json", ["a.json"]),
+    "a path object": (["a.json"], Path("a.json"), ["a.json"]),
+    "several": (["a.json", "x/b.json"], ["x/b.json", "a.json"], ["b.json", "a.json"]),
+    "a generator": (["a.json", "b.json"], (name for name in ("a.json", "b.json")), ["a.json", "b.json"]),
+    "a glob, in order of names": (["d/b.json", "d/a.json", "d/c.csv"], "d/*.json", ["a.json", "b.json"]),
+    "a glob that passes folders by": (["d/a", "d/sub/b"], "d/*", ["a"]),
+    "a glob and a path": (["d/a.json", "b.json"], ["d/*.json", "b.json"], ["a.json", "b.json"]),
+    "a question mark": (["d/a1", "d/a22"], "d/a?", ["a1"]),
+    "a set of characters": (["d/a1", "d/a2", "d/a3"], "d/a[13]", ["a1", "a3"]),
+    "folders under wildcards": (["d/x/a.json", "d/y/a.json"], "d/*/a.json", ["x/a.json", "y/a.json"]),
+    "all folders": (["d/a.json", "d/x/b.json", "d/x/y/c.json"], "d/**/*.json", ["a.json", "x/b.json", "x/y/c.json"]),
+    "everything below": (["d/a.json", "d/x/b.json"], "d/**", ["a.json", "x/b.json"]),
+    "no hidden files": (["d/.hidden", "d/a"], "d/*", ["a"]),
+    "a hidden file by its name": (["d/.hidden"], "d/.hidden", [".hidden"]),
+    "a partition": (["d/day=1/a.json"], "d/day=1/a.json", ["day=1/a.json"]),
+    "partitions in partitions": (["d/y=1/m=2/a.json"], "d/y=1/m=2/a.json", ["y=1/m=2/a.json"]),
+    "partitions under wildcards": (["d/y=1/m=2/a", "d/y=1/m=3/a"], "d/y=1/*/a", ["y=1/m=2/a", "y=1/m=3/a"]),
+    "partitions above other folders": (["y=1/d/a.json"], "y=1/d/a.json", ["a.json"]),
+    "a partition without a value": (["d/day=/a.json"], "d/day=/a.json", ["day=/a.json"]),
+    "no partition": (["d/=x/a.json"], "d/=x/a.json", ["a.json"]),
+    "a partition at the top": (["day=1/a.json"], "day=1/a.json", ["day=1/a.json"]),
+    "wildcards that are part of a name": (["d/a[1].json", "d/a1.json"], "d/a[1].json", ["a[1].json"]),
+    "a star that is part of a name": (["d/*", "d/b"], "d/*", ["*"]),
+    "blanks and other scripts": (["d/ü b 中.json"], "d/ü b 中.json", ["ü b 中.json"]),
+    "dots that are no steps": (["d/..a..json"], "d/..a..json", ["..a..json"]),
+    "a roundabout path": (["d/a.json"], "./d//./a.json", ["a.json"]),
+    "one name in two folders": (["x/a.json", "y/a.json"], "*/a.json", ["x/a.json", "y/a.json"]),
+    "names that differ in case": (["d/a.json", "d/A.json"], "d/*", ["A.json", "a.json"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("existing", "given", "remote"), FOUND.values(), ids=list(FOUND))
+def test_files_are_found_and_named(folder: Path, existing: list[str], given: Any, remote: list[str]) -> None:
+    make(folder, *existing)
+    assert names(given) == remote
+
+
+def test_absolute_paths_keep_nothing_of_their_folders(folder: Path) -> None:
+    make(folder, "d/a.json", "d/day=1/b.json")
+    assert names([str(folder / "d/a.json"), str(folder / "d/*/*.json")]) == ["a.json", "day=1/b.json"]
+
+
+def test_sizes_are_noted(folder: Path) -> None:
+    make(folder, "a", content="ä")
+    (file,) = find_files("a")
+    assert (file.path, file.size) == (Path("a"), 2)
+
+
+def test_links_to_files_are_files(folder: Path) -> None:
+    make(folder, "a.json")
+    (folder / "link.json").symlink_to("a.json")
+    assert names("link.json") == ["link.json"]
+
+
+def test_the_largest_file_is_as_large_as_one_upload_may_be(folder: Path) -> None:
+    (folder / "a").touch()
+    os.truncate("a", SMALL_FILE_LIMIT)
+    assert [file.size for file in find_files("a")] == [256_000_000]
+
+
+def make_fifo(folder: Path) -> None:
+    os.mkfifo(folder / "a")
+
+
+def make_huge(folder: Path) -> None:
+    (folder / "a").touch()
+    os.truncate(folder / "a", SMALL_FILE_LIMIT + 1)
+
+
+def files(*existing: str) -> Callable[[Path], None]:
+    return lambda folder: make(folder, *existing)
+
+
+REFUSED: dict[str, tuple[Callable[[Path], Any], Any, str]] = {
+    "missing": (files(), "a", "'a', expected a file that exists"),
+    "missing in a list": (files("b"), ["b", "a"], "'a', expected a file that exists"),
+    "empty": (lambda folder: (folder / "a").touch(), "a", "'a', expected a file that is not empty"),
+    "empty in a glob": (lambda folder: (folder / "a").touch(), "*", "'a', expected a file that is not empty"),
+    "a folder": (files("a/b"), "a", "'a', expected a file; for a folder's files use a glob"),
+    "a folder with a slash": (files("a/b"), "a/", "expected a file; for a folder's files use a glob"),
+    "below a file": (files("a"), "a/b", "'a/b', expected a readable file (Not a directory)"),
+    "a fifo": (make_fifo, "a", "'a', expected a regular file"),
+    "too large": (make_huge, "a", "at most 256,000,000 bytes (it has 256,000,001); split it"),
+    "a broken link": (lambda folder: (folder / "a").symlink_to("nowhere"), "a", "'a', expected a file that exists"),
+    "a broken link in a glob": (lambda folder: (folder / "a").symlink_to("nowhere"), "*", "'a', expected a file that exists"),
+    "a link to itself": (lambda folder: (folder / "a").symlink_to("a"), "a", "'a', expected a readable file"),
+    "a name that is too long": (files(), "a" * 300, "expected a readable file (File name too long)"),
+    "a glob without a match": (files("a.json"), "*.csv", "'*.csv', expected a glob that matches at least one file"),
+    "a glob that matches folders only": (files("a/b"), "*", "'*', expected a glob that matches at least one file"),
+    "one name twice": (files("x/a", "y/a"), ["x/a", "y/a"], "'y/a', expected files with different names in the batch; x/a is"),
+    "one file twice": (files("a"), ["a", "*"], "'a', expected files with different names"),
+    "a step up": (files("a"), "x/../a", "'x/../a', expected a path without .."),
+    "a step up in a glob": (files("a"), "../*", "'../*', expected a path without .."),
+    "a line break": (files("a\nb"), "a\nb", r"'a\nb', expected a path without control characters"),
+    "a line break in a match": (files("a\nb"), "a*", r"'a\nb', expected a relative path"),
+    "a null": (files(), "a\0", r"'a\x00', expected a path without control characters"),
+    "a backslash": (files("a\\b"), "a\\b", "expected a relative path such as part=1/rows.json"),
+    "no text in any alphabet": (files("a\udcff"), "a\udcff", "expected a relative path such as part=1/rows.json"),
+    "nothing": (files(), [], "[], expected at least one path or glob"),
+    "an empty text": (files("a"), "", "'', expected a path or a glob that is not empty"),
+    "a blank text in a list": (files("a"), ["a", " "], "' ', expected a path or a glob that is not empty"),
+    "None": (files(), None, "None, expected a path, a glob, or a list of these"),
+    "a number": (files(), 5, "5, expected a path, a glob, or a list of these"),
+    "a number in a list": (files("a"), ["a", 5], "5, expected paths and globs as texts"),
+    "bytes": (files("a"), b"a", "expected paths and globs as texts"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("prepare", "given", "complaint"), REFUSED.values(), ids=list(REFUSED))
+def test_what_cannot_be_uploaded_is_refused_by_name(
+    folder: Path, prepare: Callable[[Path], Any], given: Any, complaint: str
+) -> None:
+    prepare(folder)
+    with pytest.raises(InvalidInputError) as caught:
+        find_files(given)
+    assert caught.value.argument == "files"
+    assert complaint in str(caught.value)
+
+
+@pytest.fixture
+def public_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder that every user may enter, which is the current one."""
+    with tempfile.TemporaryDirectory() as path:
+        os.chmod(path, 0o755)
+        monkeypatch.chdir(path)
+        yield Path(path)
+
+
+def as_ordinary_user(work: Callable[[], str]) -> str:
+    """Do something in a process that is not the superuser's, who may read everything, and give what it says."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        if os.getuid() == 0:
+            os.setgroups([])
+            os.setresgid(65534, 65534, 65534)
+            os.setresuid(65534, 65534, 65534)
+        os.write(writing, work().encode())
+        os._exit(0)
+    os.close(writing)
+    os.waitpid(child, 0)
+    with open(reading, encoding="utf-8") as pipe:
+        return pipe.read()
+
+
+def complaint_about(given: Any) -> str:
+    try:
+        return str(find_files(given))
+    except InvalidInputError as error:
+        return str(error)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+class TestPermissions:
+    def test_a_file_that_may_not_be_read_is_refused(self, public_folder: Path) -> None:
+        make(public_folder, "a", "b")
+        os.chmod("a", 0)
+        assert "'a', expected a file that this process may read" in as_ordinary_user(
+            lambda: complaint_about("a")
+        )
+        assert "'b'" in as_ordinary_user(lambda: complaint_about("b"))
+
+    def test_a_file_in_a_folder_that_may_not_be_entered_is_refused(self, public_folder: Path) -> None:
+        make(public_folder, "d/a")
+        os.chmod("d", 0)
+        try:
+            assert "'d/a', expected a readable file (Permission denied)" in as_ordinary_user(
+                lambda: complaint_about("d/a")
+            )
+        finally:
+            os.chmod("d", 0o700)

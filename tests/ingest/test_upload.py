@@ -1,0 +1,321 @@
+"""Files on their way from the disk into a batch."""
+
+from __future__ import annotations
+
+import os
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from desk import CRM_PROFILES, Desk
+
+from airflow_provider_catalog.api.client import CatalogClient
+from airflow_provider_catalog.api.errors import ApiError, FileChangedError, InvalidInputError, NotFoundError
+from airflow_provider_catalog.ingest.files import FixedLengthReader, SourceFile, find_files
+from airflow_provider_catalog.ingest.upload import upload_files
+
+Stored = Callable[[], dict[str, bytes]]
+
+MEGABYTE = 1_000_000
+FILES = "/data/foundation/import/batches/{batch}/datasets/" + CRM_PROFILES + "/files/"
+
+
+def source(path: Path, size: int | None = None, remote_name: str = "rows.json") -> SourceFile:
+    return SourceFile(path, remote_name, path.stat().st_size if size is None else size)
+
+
+class TestUploads:
+    def test_bytes_arrive_as_they_are(
+        self, client: CatalogClient, folder: Path, batch_id: str, stored: Stored
+    ) -> None:
+        contents = {
+            "rows.json": b'{"a": 1}\n',
+            "bytes.parquet": bytes(range(256)) * 1000,
+            "crlf.csv": b"a,b\r\n1,2\r\n\x00\xff",
+        }
+        for name, content in contents.items():
+            (folder / name).write_bytes(content)
+        summary = upload_files(client, batch_id, CRM_PROFILES, find_files("*"))
+        assert summary == {"batch_id": batch_id, "files": 3, "bytes": sum(map(len, contents.values()))}
+        assert stored() == contents
+
+    @pytest.mark.parametrize(
+        ("name", "path"),
+        [
+            ("rows.json", "rows.json"),
+            ("day=2024-03-01/hour=7/rows.json", "day=2024-03-01/hour=7/rows.json"),
+            ("a b.json", "a%20b.json"),
+            ("ü中.json", "%C3%BC%E4%B8%AD.json"),
+            ("100%.json", "100%25.json"),
+            ("%41.json", "%2541.json"),
+            ("%2e%2e/x", "%252e%252e/x"),
+            ("a?b#c&d.json", "a%3Fb%23c%26d.json"),
+            ("a+b;c,d:e@f!.json", "a%2Bb%3Bc%2Cd%3Ae%40f%21.json"),
+            ("[x]~'*.json", "%5Bx%5D~%27%2A.json"),
+        ],
+    )
+    def test_names_arrive_as_they_are(
+        self, client: CatalogClient, folder: Path, batch_id: str, stored: Stored, name: str, path: str
+    ) -> None:
+        (folder / "a").write_text("{}\n")
+        upload_files(client, batch_id, CRM_PROFILES, [source(folder / "a", remote_name=name)])
+        prefix = client.settings.host + FILES.format(batch=batch_id)
+        assert client.file_url(batch_id, CRM_PROFILES, name) == prefix + path
+        assert list(stored()) == [name]
+
+    def test_the_request_is_one_put_with_the_length_of_the_file(
+        self, client: CatalogClient, desk: Desk, folder: Path, batch_id: str
+    ) -> None:
+        (folder / "a").write_bytes(b"x" * 300_000)
+        upload_files(client, batch_id, CRM_PROFILES, [source(folder / "a")])
+        (sent,) = desk.sent()
+        assert (sent.method, sent.path) == ("PUT", FILES.format(batch=batch_id) + "rows.json")
+        assert sent.headers["Content-Type"] == "application/octet-stream"
+        assert sent.headers["Content-Length"] == "300000"
+        assert "Transfer-Encoding" not in sent.headers
+
+    def test_a_second_upload_replaces_the_first(
+        self, client: CatalogClient, folder: Path, batch_id: str, stored: Stored
+    ) -> None:
+        for content in (b"old and long\n", b"new\n"):
+            (folder / "a").write_bytes(content)
+            upload_files(client, batch_id, CRM_PROFILES, [source(folder / "a")])
+        assert stored() == {"rows.json": b"new\n"}
+
+    def test_a_large_file_needs_little_memory(
+        self, client: CatalogClient, folder: Path, batch_id: str
+    ) -> None:
+        (folder / "a").touch()
+        os.truncate("a", 64 * MEGABYTE)
+        client.auth.token()
+        tracemalloc.start()
+        try:
+            upload_files(client, batch_id, CRM_PROFILES, [source(folder / "a")])
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < 8 * MEGABYTE
+
+    def test_progress_is_logged_file_by_file(
+        self, client: CatalogClient, folder: Path, batch_id: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level("INFO", "airflow_provider_catalog")
+        (folder / "a").write_text("{}\n")
+        files = [source(folder / "a", remote_name=name) for name in ("one", "two")]
+        upload_files(client, batch_id, CRM_PROFILES, files)
+        assert "Uploading 2 file(s), 6 bytes" in caplog.text
+        assert "Uploaded one (1 of 2): 3 bytes" in caplog.text
+        assert "Uploaded two (2 of 2): 3 bytes" in caplog.text
+
+
+class TestTrouble:
+    EFFECTS: tuple[dict[str, Any], ...] = (
+        {"status": 503},
+        {"status": 429},
+        {"drop": "before"},
+        {"drop": "after"},
+        {"expire_token": True},
+    )
+
+    @pytest.mark.parametrize("effect", EFFECTS, ids=str)
+    def test_a_file_is_sent_again_from_its_first_byte(
+        self,
+        client: CatalogClient,
+        desk: Desk,
+        folder: Path,
+        batch_id: str,
+        stored: Stored,
+        effect: dict[str, Any],
+    ) -> None:
+        content = os.urandom(500_000)
+        (folder / "a").write_bytes(content)
+        desk.break_next(effect, path="*/files/*")
+        upload_files(client, batch_id, CRM_PROFILES, [source(folder / "a")])
+        assert len(desk.sent("PUT")) == 2
+        assert stored() == {"rows.json": content}
+
+    def test_no_file_stays_open(self, client: CatalogClient, desk: Desk, folder: Path, batch_id: str) -> None:
+        (folder / "a").write_text("{}\n")
+        opened: list[FixedLengthReader] = []
+
+        def open_body() -> Any:
+            opened.append(source(folder / "a").open())
+            return opened[-1]
+
+        desk.break_next({"status": 503}, path="*/files/*", times=2)
+        client.put_file(batch_id, CRM_PROFILES, "rows.json", open_body)
+        desk.break_next({"status": 413}, path="*/files/*")
+        with pytest.raises(ApiError, match="smaller files"):
+            client.put_file(batch_id, CRM_PROFILES, "rows.json", open_body)
+        assert len(opened) == 4
+        assert all(body._file.closed for body in opened)
+
+    def test_a_file_that_the_platform_finds_too_large_is_not_sent_again(
+        self, client: CatalogClient, desk: Desk, folder: Path, batch_id: str
+    ) -> None:
+        desk.set(small_file_limit=10)
+        (folder / "a").write_text("{}\n" * 10)
+        with pytest.raises(ApiError, match="413") as caught:
+            upload_files(client, batch_id, CRM_PROFILES, [source(folder / "a")])
+        assert caught.value.permanent
+        assert len(desk.sent("PUT")) == 1
+
+    def test_the_first_failure_ends_the_upload(
+        self, client: CatalogClient, desk: Desk, folder: Path, batch_id: str, stored: Stored
+    ) -> None:
+        (folder / "a").write_text("{}\n")
+        desk.break_next({"status": 403}, path="*/files/two")
+        files = [source(folder / "a", remote_name=name) for name in ("one", "two", "three")]
+        with pytest.raises(ApiError, match="files/two was answered with 403"):
+            upload_files(client, batch_id, CRM_PROFILES, files)
+        assert list(stored()) == ["one"]
+
+    @pytest.mark.parametrize(
+        ("batch", "dataset"),
+        [("UNKNOWN", CRM_PROFILES), (None, "5e8f1d2b9a4c7018ad64e210")],
+        ids=["unknown batch", "another dataset"],
+    )
+    def test_what_the_platform_does_not_know_is_not_found(
+        self, client: CatalogClient, folder: Path, batch_id: str, batch: str | None, dataset: str
+    ) -> None:
+        (folder / "a").write_text("{}\n")
+        with pytest.raises(NotFoundError):
+            upload_files(client, batch or batch_id, dataset, [source(folder / "a")])
+
+    def test_a_batch_that_takes_no_more_files_says_so(
+        self, client: CatalogClient, folder: Path, batch_id: str
+    ) -> None:
+        (folder / "a").write_text("{}\n")
+        upload_files(client, batch_id, CRM_PROFILES, [source(folder / "a")])
+        client.complete_batch(batch_id)
+        with pytest.raises(ApiError, match="loading batch only") as caught:
+            upload_files(client, batch_id, CRM_PROFILES, [source(folder / "a")])
+        assert caught.value.permanent
+
+
+class TestBadArguments:
+    @pytest.mark.parametrize(
+        ("change", "argument"),
+        [
+            ({"batch_id": "a/b"}, "batch_id"),
+            ({"dataset_id": ""}, "dataset_id"),
+            ({"remote_name": "x" * 2000}, "remote_name"),
+            ({"remote_name": "a/../b"}, "remote_name"),
+            ({"remote_name": "/a"}, "remote_name"),
+        ],
+        ids=["batch", "dataset", "long name", "step up", "absolute"],
+    )
+    def test_nothing_is_sent_if_anything_is_wrong(
+        self,
+        client: CatalogClient,
+        desk: Desk,
+        folder: Path,
+        batch_id: str,
+        change: dict[str, str],
+        argument: str,
+    ) -> None:
+        (folder / "a").write_text("{}\n")
+        given = {"batch_id": batch_id, "dataset_id": CRM_PROFILES, "remote_name": "b", **change}
+        files = [source(folder / "a"), source(folder / "a", remote_name=given["remote_name"])]
+        with pytest.raises(InvalidInputError) as caught:
+            upload_files(client, given["batch_id"], given["dataset_id"], files)
+        assert caught.value.argument == argument
+        assert desk.sent() == []
+
+    def test_an_address_may_have_two_thousand_characters(
+        self, client: CatalogClient, folder: Path, batch_id: str, stored: Stored
+    ) -> None:
+        (folder / "a").write_text("{}\n")
+        room = 2000 - len(client.file_url(batch_id, CRM_PROFILES, "x")) + 1
+        longest = "/".join(["x" * 200] * 20)[:room].rstrip("/")
+        longest = longest + "x" * (room - len(longest))
+        upload_files(client, batch_id, CRM_PROFILES, [source(folder / "a", remote_name=longest)])
+        assert list(stored()) == [longest]
+        with pytest.raises(InvalidInputError, match="stays within 2000 characters \\(it has 2001\\)"):
+            client.file_url(batch_id, CRM_PROFILES, f"{longest}x")
+
+
+class TestFilesThatChange:
+    def test_one_that_grew_is_noticed_before_the_platform_has_it(
+        self, client: CatalogClient, desk: Desk, folder: Path, batch_id: str, stored: Stored
+    ) -> None:
+        (folder / "a").write_bytes(b"x" * 500_000)
+        with pytest.raises(FileChangedError, match="a grew while it was being uploaded") as caught:
+            upload_files(client, batch_id, CRM_PROFILES, [source(folder / "a", size=499_999)])
+        assert not caught.value.permanent
+        assert stored() == {}
+        assert len(desk.sent("PUT")) <= 1
+
+    def test_one_that_shrank_is_noticed_before_the_platform_has_it(
+        self, client: CatalogClient, folder: Path, batch_id: str, stored: Stored
+    ) -> None:
+        (folder / "a").write_bytes(b"x" * 500_000)
+        with pytest.raises(FileChangedError, match="a shrank while it was being uploaded"):
+            upload_files(client, batch_id, CRM_PROFILES, [source(folder / "a", size=500_001)])
+        assert stored() == {}
+
+    def test_one_that_vanished_is_noticed(
+        self, client: CatalogClient, desk: Desk, folder: Path, batch_id: str
+    ) -> None:
+        with pytest.raises(
+            FileChangedError, match=r"a can't be opened any more \(No such file or directory\)"
+        ):
+            upload_files(client, batch_id, CRM_PROFILES, [source(folder / "a", size=5)])
+        assert desk.sent("PUT") == []
+
+    def test_what_was_uploaded_before_stays(
+        self, client: CatalogClient, folder: Path, batch_id: str, stored: Stored
+    ) -> None:
+        (folder / "a").write_bytes(b"{}\n")
+        upload_files(client, batch_id, CRM_PROFILES, [source(folder / "a")])
+        with pytest.raises(FileChangedError):
+            upload_files(client, batch_id, CRM_PROFILES, [source(folder / "a", size=2)])
+        assert stored() == {"rows.json": b"{}\n"}
+
+    def test_the_connection_is_good_for_what_comes_next(
+        self, client: CatalogClient, folder: Path, batch_id: str, stored: Stored
+    ) -> None:
+        (folder / "a").write_bytes(b"x" * 500_000)
+        with pytest.raises(FileChangedError):
+            upload_files(client, batch_id, CRM_PROFILES, [source(folder / "a", size=400_000)])
+        upload_files(client, batch_id, CRM_PROFILES, [source(folder / "a")])
+        assert stored() == {"rows.json": b"x" * 500_000}
+
+
+class TestFixedLengthReader:
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        path = tmp_path / "a"
+        path.write_bytes(b"0123456789")
+        return path
+
+    def test_it_reads_what_was_announced_and_then_nothing(self, path: Path) -> None:
+        reader = FixedLengthReader(path, 10)
+        assert len(reader) == 10
+        assert [reader.read(4), reader.read(4), reader.read(4), reader.read(4), reader.read()] == [
+            b"0123",
+            b"4567",
+            b"89",
+            b"",
+            b"",
+        ]
+
+    def test_it_reads_all_at_once(self, path: Path) -> None:
+        assert FixedLengthReader(path, 10).read() == b"0123456789"
+
+    def test_it_holds_the_last_block_back_if_there_is_more(self, path: Path) -> None:
+        reader = FixedLengthReader(path, 10)
+        assert reader.read(8) == b"01234567"
+        with path.open("ab") as file:
+            file.write(b"!")
+        with pytest.raises(FileChangedError, match="grew"):
+            reader.read(8)
+
+    def test_it_notices_that_there_is_less(self, path: Path) -> None:
+        reader = FixedLengthReader(path, 10)
+        assert reader.read(8) == b"01234567"
+        os.truncate(path, 8)
+        with pytest.raises(FileChangedError, match="shrank"):
+            reader.read(8)
