@@ -37,10 +37,7 @@ def rows() -> BytesIO:
 
 SAFE_CALLS: dict[str, tuple[str, Call]] = {
     "read": ("GET", lambda client: client.get_batch(BATCH)),
-    "put": (
-        "PUT",
-        lambda client: client.put_file(BATCH, CRM_PROFILES, "rows.json", rows),
-    ),
+    "put": ("PUT", lambda client: client.put_file(BATCH, CRM_PROFILES, "rows.json", rows)),
     "complete": ("POST", lambda client: client.complete_batch(BATCH)),
 }
 

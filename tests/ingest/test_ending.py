@@ -11,12 +11,7 @@ from client_stage import Pauses
 from desk import Desk
 
 from airflow_provider_catalog.api.client import CatalogClient
-from airflow_provider_catalog.api.errors import (
-    ApiError,
-    BatchStateError,
-    InvalidInputError,
-    NotFoundError,
-)
+from airflow_provider_catalog.api.errors import ApiError, BatchStateError, InvalidInputError, NotFoundError
 from airflow_provider_catalog.ingest.ending import TRIES, abort_batch, revert_batch
 
 End = Callable[..., None]
@@ -62,12 +57,7 @@ def make_trouble(desk: Desk, effect: dict[str, Any], times: int | None = 1) -> N
 
 class TestBothWays:
     def test_it_is_signalled_once(
-        self,
-        client: CatalogClient,
-        desk: Desk,
-        batch_id: str,
-        pauses: Pauses,
-        ending: Ending,
+        self, client: CatalogClient, desk: Desk, batch_id: str, pauses: Pauses, ending: Ending
     ) -> None:
         desk.hold(batch_id, ending.status)
         ending.end(client, batch_id, sleep=pauses)
@@ -76,12 +66,7 @@ class TestBothWays:
         assert pauses == []
 
     def test_a_second_time_does_nothing(
-        self,
-        client: CatalogClient,
-        desk: Desk,
-        batch_id: str,
-        pauses: Pauses,
-        ending: Ending,
+        self, client: CatalogClient, desk: Desk, batch_id: str, pauses: Pauses, ending: Ending
     ) -> None:
         desk.hold(batch_id, ending.status)
         ending.end(client, batch_id, sleep=pauses)
@@ -134,12 +119,7 @@ class TestBothWays:
         assert catalog_status(desk, client, batch_id) == ending.result
 
     def test_trouble_that_lasts_is_raised_and_may_pass_later(
-        self,
-        client: CatalogClient,
-        desk: Desk,
-        batch_id: str,
-        pauses: Pauses,
-        ending: Ending,
+        self, client: CatalogClient, desk: Desk, batch_id: str, pauses: Pauses, ending: Ending
     ) -> None:
         desk.hold(batch_id, ending.status)
         make_trouble(desk, {"status": 503}, times=None)
@@ -149,12 +129,7 @@ class TestBothWays:
         assert len(signals(desk)) == TRIES
 
     def test_another_client_that_was_faster_is_no_failure(
-        self,
-        client: CatalogClient,
-        desk: Desk,
-        batch_id: str,
-        pauses: Pauses,
-        ending: Ending,
+        self, client: CatalogClient, desk: Desk, batch_id: str, pauses: Pauses, ending: Ending
     ) -> None:
         desk.hold(batch_id, ending.status)
         desk.set(catalog_lag=0)
@@ -176,13 +151,7 @@ class TestBothWays:
 
     @pytest.mark.parametrize("status", [403, 415])
     def test_a_refusal_that_has_nothing_to_do_with_the_state_is_passed_on(
-        self,
-        client: CatalogClient,
-        desk: Desk,
-        batch_id: str,
-        pauses: Pauses,
-        ending: Ending,
-        status: int,
+        self, client: CatalogClient, desk: Desk, batch_id: str, pauses: Pauses, ending: Ending, status: int
     ) -> None:
         desk.hold(batch_id, ending.status)
         make_trouble(desk, {"status": status})
