@@ -45,13 +45,14 @@ class SourceFile:
 
 
 class FixedLengthReader:
-    """Reads exactly as many bytes as were announced, so that a file that grows or shrinks meanwhile is noticed."""
+    """Reads exactly as many bytes as were announced, and notices a file that grows, shrinks or is written to meanwhile."""
 
     def __init__(self, path: Path, size: int) -> None:
         self._path = path
         self._size = size
         self._left = size
         self._file = path.open("rb", buffering=0)
+        self._written_at = self._last_write()
 
     def __len__(self) -> int:
         return self._size
@@ -59,7 +60,7 @@ class FixedLengthReader:
     def read(self, size: int = -1) -> bytes:
         """Read up to ``size`` bytes.
 
-        :raises FileChangedError: the file is shorter or longer than it was.
+        :raises FileChangedError: the file is not what it was.
         """
         wanted = self._left if size < 0 else min(size, self._left)
         if wanted == 0:
@@ -68,14 +69,23 @@ class FixedLengthReader:
         if not block:
             raise FileChangedError(f"{self._path} shrank while it was being uploaded.")
         self._left -= len(block)
-        # Looked at before the last block goes out: the platform must not get a whole body of half a file.
-        if self._left == 0 and self._file.read(1):
-            raise FileChangedError(f"{self._path} grew while it was being uploaded.")
+        if self._left == 0:
+            # Before the last block goes out: the platform must not get a whole body of half a file.
+            self._check_end()
         return block
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+    def _check_end(self) -> None:
+        if self._file.read(1):
+            raise FileChangedError(f"{self._path} grew while it was being uploaded.")
+        if self._last_write() != self._written_at:
+            raise FileChangedError(f"{self._path} was written to while it was being uploaded.")
+
+    def _last_write(self) -> int:
+        return os.fstat(self._file.fileno()).st_mtime_ns
 
 
 def find_files(files: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> tuple[SourceFile, ...]:

@@ -313,6 +313,14 @@ class TestFixedLengthReader:
         with pytest.raises(FileChangedError, match="grew"):
             reader.read(8)
 
+    def test_it_notices_that_a_part_was_written_anew(self, path: Path) -> None:
+        reader = FixedLengthReader(path, 10)
+        assert reader.read(8) == b"01234567"
+        path.write_bytes(b"abcdefghij")
+        os.utime(path, (1, 1))
+        with pytest.raises(FileChangedError, match="was written to"):
+            reader.read(8)
+
     def test_it_notices_that_there_is_less(self, path: Path) -> None:
         reader = FixedLengthReader(path, 10)
         assert reader.read(8) == b"01234567"
