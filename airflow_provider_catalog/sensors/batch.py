@@ -88,7 +88,12 @@ class BatchSensor(BaseSensorOperator):
     def _watch(self) -> BatchWatch:
         from airflow_provider_catalog.ingest.watch import BatchWatch
 
-        return BatchWatch(self.batch_id, self.stalled_grace, self.max_unreachable)
+        return BatchWatch(self.batch_id, self.stalled_grace, self._patience)
+
+    @property
+    def _patience(self) -> float:
+        """For how many seconds no useful answer is tolerated; with Airflow's ``silent_fail`` only the time-out ends a wait."""
+        return self.timeout + BACKSTOP_SECONDS if self.silent_fail else self.max_unreachable
 
     def execute(self, context: Context) -> Any:
         """Look at the batch, and wait in the chosen mode.
@@ -140,6 +145,10 @@ class BatchSensor(BaseSensorOperator):
             if self.soft_fail or self.never_fail:
                 raise AirflowSkipException(str(error)) from error
             raise
+        except Exception as error:
+            if self.never_fail:
+                raise AirflowSkipException(str(error)) from error
+            raise
 
     def _look(self) -> PokeReturnValue:
         from airflow_provider_catalog.api.errors import CatalogError, InvalidInputError
@@ -168,7 +177,7 @@ class BatchSensor(BaseSensorOperator):
                 sandbox_name=self.sandbox_name,
                 poll_interval=self.poke_interval,
                 stalled_grace=self.stalled_grace,
-                max_unreachable=self.max_unreachable,
+                max_unreachable=self._patience,
                 deadline=now + self.timeout,
                 hard_deadline=now + limit.total_seconds() if limit is not None else None,
             ),
