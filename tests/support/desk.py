@@ -7,6 +7,7 @@ from typing import Any
 import requests
 
 CRM_PROFILES = "5c8c3c555033b814b69f947f"
+BATCHES = "/data/foundation/catalog/batches"
 LOCAL_SECRET = "local-secret"
 
 
@@ -66,6 +67,14 @@ class Desk:
         """Keep a batch in a status, with ``errors``, ``metrics`` or ``tags``."""
         self._steer("POST", f"batches/{batch_id}", {"status": status, **parts})
 
+    def show(self, batch_id: str, **record: Any) -> None:
+        """Let the next look at a batch find this record; several calls make a sequence, after which the truth is shown."""
+        self.break_next({"status": 200, "body": {batch_id: record}}, f"{BATCHES}/{batch_id}", method="GET")
+
+    def looks(self) -> int:
+        """Count the looks at single batches."""
+        return len(self.sent("GET", f"{BATCHES}/*"))
+
     def sent(self, method: str = "*", path: str = "*") -> list[Sent]:
         """Give the requests that have arrived, oldest first."""
         entries = self._steer("GET", "requests")
@@ -101,7 +110,7 @@ class Desk:
             "x-gw-ims-org-id": client.settings.ims_org_id,
             "x-sandbox-name": client.settings.sandbox_name,
         }
-        address = f"{self.url}/data/foundation/catalog/batches/{batch_id}"
+        address = f"{self.url}{BATCHES}/{batch_id}"
         answer = self._session.get(address, headers=headers, timeout=30)
         answer.raise_for_status()
         batch: dict[str, Any] = answer.json()[batch_id]
