@@ -222,6 +222,31 @@ class TestAnswersThatAreErrors:
         assert len(desk.sent(path="/data/*")) == 2
 
 
+class TestTheGateway:
+    """Refusals of the emulator's own gateway, not of a fault."""
+
+    @pytest.mark.parametrize(
+        ("change", "code"),
+        [
+            ({"client_id": "unknown"}, "403003"),
+            ({"ims_org_id": "F0@AdobeOrg"}, "403025"),
+            ({"sandbox_name": "elsewhere"}, "UIS-4064-403"),
+        ],
+        ids=["unknown key", "another organisation", "unknown sandbox"],
+    )
+    def test_a_caller_that_it_does_not_let_in_is_told_why(
+        self, client: CatalogClient, desk: Desk, make_client: MakeClient, change: dict[str, str], code: str
+    ) -> None:
+        stranger = make_client(desk.url, access_token=client.auth.token(), **change)
+        error = raised_by(create, stranger)
+        assert isinstance(error, ApiError)
+        assert error.permanent
+        assert error.failure.code == code
+        assert error.failure.request_id
+        assert error.failure.advice
+        assert len(desk.sent(path="/data/*")) == 1
+
+
 class TestRefusedTokens:
     EFFECT: ClassVar[dict[str, Any]] = {
         "status": 401,

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import os
+import socket
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from client_stage import MakeClient, Pauses
 from desk import CRM_PROFILES, Desk
 
 from airflow_provider_catalog.api.client import CatalogClient
-from airflow_provider_catalog.api.errors import ApiError, FileChangedError, InvalidInputError, NotFoundError
+from airflow_provider_catalog.api.errors import (
+    ApiError,
+    FileChangedError,
+    InvalidInputError,
+    NotFoundError,
+    UnreachableError,
+)
 from airflow_provider_catalog.ingest.files import FixedLengthReader, SourceFile, find_files
 from airflow_provider_catalog.ingest.upload import upload_files
 
@@ -155,12 +163,25 @@ class TestTrouble:
     def test_a_file_that_the_platform_finds_too_large_is_not_sent_again(
         self, client: CatalogClient, desk: Desk, folder: Path, batch_id: str
     ) -> None:
-        desk.set(small_file_limit=10)
-        (folder / "a").write_text("{}\n" * 10)
+        desk.set(small_file_limit=MEGABYTE)
+        (folder / "a").touch()
+        os.truncate("a", 32 * MEGABYTE)
         with pytest.raises(ApiError, match="413") as caught:
             upload_files(client, batch_id, CRM_PROFILES, [source(folder / "a")])
         assert caught.value.permanent
         assert len(desk.sent("PUT")) == 1
+
+    def test_a_platform_that_stops_reading_is_given_up_for_now(
+        self, make_client: MakeClient, pauses: Pauses, folder: Path
+    ) -> None:
+        (folder / "a").touch()
+        os.truncate("a", 32 * MEGABYTE)
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            client = make_client(url, access_token="ready", timeout=0.05, attempts=2)
+            with pytest.raises(UnreachableError, match="did not answer in time"):
+                upload_files(client, "B1", CRM_PROFILES, [source(folder / "a")])
+        assert len(pauses) == 1
 
     def test_the_first_failure_ends_the_upload(
         self, client: CatalogClient, desk: Desk, folder: Path, batch_id: str, stored: Stored
