@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -312,8 +313,12 @@ class TestFixedLengthReader:
         path.write_bytes(b"0123456789")
         return path
 
-    def test_it_reads_what_was_announced_and_then_nothing(self, path: Path) -> None:
-        reader = FixedLengthReader(path, 10)
+    @pytest.fixture
+    def reader(self, path: Path) -> Iterator[FixedLengthReader]:
+        with contextlib.closing(FixedLengthReader(path, 10)) as reader:
+            yield reader
+
+    def test_it_reads_what_was_announced_and_then_nothing(self, reader: FixedLengthReader) -> None:
         assert len(reader) == 10
         assert [reader.read(4), reader.read(4), reader.read(4), reader.read(4), reader.read()] == [
             b"0123",
@@ -323,27 +328,26 @@ class TestFixedLengthReader:
             b"",
         ]
 
-    def test_it_reads_all_at_once(self, path: Path) -> None:
-        assert FixedLengthReader(path, 10).read() == b"0123456789"
+    def test_it_reads_all_at_once(self, reader: FixedLengthReader) -> None:
+        assert reader.read() == b"0123456789"
 
-    def test_it_holds_the_last_block_back_if_there_is_more(self, path: Path) -> None:
-        reader = FixedLengthReader(path, 10)
+    def test_it_holds_the_last_block_back_if_there_is_more(
+        self, path: Path, reader: FixedLengthReader
+    ) -> None:
         assert reader.read(8) == b"01234567"
         with path.open("ab") as file:
             file.write(b"!")
         with pytest.raises(FileChangedError, match="grew"):
             reader.read(8)
 
-    def test_it_notices_that_a_part_was_written_anew(self, path: Path) -> None:
-        reader = FixedLengthReader(path, 10)
+    def test_it_notices_that_a_part_was_written_anew(self, path: Path, reader: FixedLengthReader) -> None:
         assert reader.read(8) == b"01234567"
         path.write_bytes(b"abcdefghij")
         os.utime(path, (1, 1))
         with pytest.raises(FileChangedError, match="was written to"):
             reader.read(8)
 
-    def test_it_notices_that_there_is_less(self, path: Path) -> None:
-        reader = FixedLengthReader(path, 10)
+    def test_it_notices_that_there_is_less(self, path: Path, reader: FixedLengthReader) -> None:
         assert reader.read(8) == b"01234567"
         os.truncate(path, 8)
         with pytest.raises(FileChangedError, match="shrank"):
