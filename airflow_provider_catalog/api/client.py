@@ -178,11 +178,7 @@ class CatalogClient:
         wanted = list(dict.fromkeys(batch_ids))
         found: dict[str, Batch] = {}
         for start in range(0, len(wanted), IDS_PER_LOOK_UP):
-            chunk = wanted[start : start + IDS_PER_LOOK_UP]
-            try:
-                records = self._read(f"batches/{','.join(chunk)}", _properties(properties))
-            except NotFoundError:
-                records = {}
+            records = self._records(wanted[start : start + IDS_PER_LOOK_UP], _properties(properties))
             found |= {batch_id: Batch.parse(batch_id, record) for batch_id, record in records.items()}
         return found
 
@@ -264,6 +260,16 @@ class CatalogClient:
                 )
             )
         return records[object_id]
+
+    def _records(self, batch_ids: list[str], params: Mapping[str, str]) -> dict[str, Mapping[str, Any]]:
+        try:
+            return self._read(f"batches/{','.join(batch_ids)}", params)
+        except NotFoundError:
+            if len(batch_ids) == 1:
+                return {}
+        # Nothing says that one unknown id among many is left out; were it a 404, the others would still have to be found.
+        middle = len(batch_ids) // 2
+        return self._records(batch_ids[:middle], params) | self._records(batch_ids[middle:], params)
 
     def _pages(self, kind: str, params: Mapping[str, str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
         start = 0

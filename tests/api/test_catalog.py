@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from client_stage import JSON_LINES, MakeClient, Pauses
 from desk import CRM_PROFILES, Desk
-from peers import answer, peer
+from peers import Peer, answer, peer
 
 from airflow_provider_catalog.api.client import IDS_PER_LOOK_UP, PAGE_SIZE, CatalogClient
 from airflow_provider_catalog.api.errors import ApiError, InvalidInputError, NotFoundError, UnreachableError
@@ -88,6 +89,24 @@ class TestManyBatches:
         assert set(client.get_batches([ids[0], "UNKNOWN1", ids[1], "UNKNOWN2"])) == set(ids)
         assert client.get_batches(["UNKNOWN1"]) == {}
         assert client.get_batches(["UNKNOWN1", "UNKNOWN2"]) == {}
+
+    def test_are_found_even_if_an_unknown_one_among_them_is_an_error(self, make_client: MakeClient) -> None:
+        def strictly(connection: socket.socket, server: Peer) -> None:
+            ids = server.received[-1].split()[1].decode().rpartition("/")[2].split(",")
+            unknown = any(batch_id.startswith("UNKNOWN") for batch_id in ids)
+            reply = (
+                answer(404)
+                if unknown
+                else answer(200, json.dumps({each: {"status": "success"} for each in ids}))
+            )
+            reply(connection, server)
+
+        known = [f"B{n}" for n in range(IDS_PER_LOOK_UP - 2)]
+        with peer(strictly) as server:
+            client = make_client(server.url, access_token="ready")
+            assert set(client.get_batches(["UNKNOWN1", *known, "UNKNOWN2"])) == set(known)
+            assert client.get_batches(["UNKNOWN1"]) == {}
+        assert len(server.received) < IDS_PER_LOOK_UP
 
     def test_cost_nothing_where_there_are_none(self, client: CatalogClient, desk: Desk) -> None:
         assert client.get_batches([]) == {}
