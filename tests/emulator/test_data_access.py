@@ -41,6 +41,8 @@ def test_pages_are_linked(api: Client, batch_id: str) -> None:
         assert page["_page"]["count"] == 3
         href = page["_links"].get("next", {}).get("href")
     assert href is None
+    whole = api.get(f"export/files/{batch_id}-1?limit=3").json()
+    assert "next" not in whole["_links"]
     assert names == ["day=0/part.json", "day=1/part.json", "day=2/part.json"]
 
 

@@ -97,6 +97,10 @@ def test_every_answer_has_a_request_id(api: Client, path: str) -> None:
     assert first != second
 
 
+def test_a_path_with_a_slash_too_many_is_unknown(api: Client) -> None:
+    assert api.get(f"{BATCHES}/", allow_redirects=False).status_code == 404
+
+
 def test_an_unknown_path_and_a_wrong_method_are_refused_in_the_generic_shape(api: Client) -> None:
     unknown, wrong = api.get("nowhere"), api.call("DELETE", BATCHES)
     assert (unknown.status_code, wrong.status_code) == (404, 405)

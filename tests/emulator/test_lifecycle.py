@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
+
+from airflow_provider_catalog.emulator.server import Emulator
 
 from .client import Client
 
@@ -35,6 +39,7 @@ def test_a_batch_says_when_it_was_processed(api: Client) -> None:
     api.advance(5)
     assert not {"started", "completed"} & api.batch(batch_id).keys()
     api.signal(batch_id)
+    assert "started" not in api.batch(batch_id)  # the Catalog does not know yet
     api.advance(1)
     assert "completed" not in api.batch(batch_id)
     api.advance(10)
@@ -103,6 +108,23 @@ def test_aborting_may_be_set_to_be_possible_until_the_end(api: Client) -> None:
     api.advance(10)
     assert api.status(batch_id) == "aborted"
     assert "metrics" not in api.batch(batch_id)
+
+
+def test_a_batch_that_is_aborted_while_its_files_are_read_stays_aborted(
+    api: Client, emulator: Emulator
+) -> None:
+    api.set(abort_until="finished", catalog_lag=0)
+    batch_id = api.open()
+    api.put(batch_id, ROW * 600_000)
+    other = Client(emulator)
+    with ThreadPoolExecutor() as pool:
+        completion = pool.submit(other.signal, batch_id)
+        while api.status(batch_id) == "loading":
+            pass
+        assert api.signal(batch_id, "ABORT").status_code == 200
+        assert completion.result().status_code == 200
+    api.advance(100)
+    assert api.status(batch_id) == "aborted"
 
 
 def test_a_reverted_batch_is_inactive_and_later_deleted(api: Client) -> None:

@@ -80,8 +80,9 @@ def test_a_list_takes_no_version(api: Client, path: str) -> None:
     listed = api.get(f"schemaregistry/{path}", headers={"Accept": IDS})
     assert listed.status_code == 200
     assert all("$id" in each for each in listed.json()["results"])
-    refused = api.get(f"schemaregistry/{path}", headers={"Accept": FULL})
-    assert (refused.status_code, code(refused)) == (400, "XDM-1006-400")
+    for accept in (FULL, f"{IDS}; version=1", "application/vnd.adobe.xed-full+json", "application/json"):
+        refused = api.get(f"schemaregistry/{path}", headers={"Accept": accept})
+        assert (refused.status_code, code(refused)) == (400, "XDM-1006-400")
 
 
 def test_a_new_schema_can_be_read_back(api: Client) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sqlite3
 import time
 from pathlib import Path
@@ -48,6 +49,16 @@ def test_a_stopped_emulator_hangs_up_at_once() -> None:
         assert time.monotonic() - started < 2
         with pytest.raises(requests.ConnectionError):
             client.get("catalog/batches")
+
+
+def test_a_stopped_emulator_hangs_up_on_idle_connections() -> None:
+    with running() as emulator:
+        where = urlsplit(emulator.url)
+        with socket.create_connection((where.hostname, where.port), timeout=5) as connection:
+            connection.sendall(b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert connection.recv(4096)
+            emulator.stop()
+            assert connection.recv(4096) == b""
 
 
 def test_answers_are_not_delayed_by_the_network_stack() -> None:

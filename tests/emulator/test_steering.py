@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 import requests
+from starlette.requests import Request
+
+from airflow_provider_catalog.emulator.routes.steering import is_local
 
 from .client import Client
 
@@ -111,6 +114,14 @@ def test_a_reset_forgets_everything(api: Client, emulator: Any) -> None:
 def test_only_requests_addressed_to_this_machine_are_answered(api: Client, host: str, status: int) -> None:
     answer = requests.get(f"{api.url}/__emulator__/requests", headers={"Host": host}, timeout=10)
     assert answer.status_code == status
+
+
+@pytest.mark.parametrize(
+    ("address", "local"), [("127.0.0.1", True), ("::1", True), ("10.0.0.1", False), ("2001:db8::1", False)]
+)
+def test_only_requests_that_come_from_this_machine_are_answered(address: str, local: bool) -> None:
+    scope = {"type": "http", "client": (address, 50_000), "headers": [(b"host", b"localhost")]}
+    assert is_local(Request(scope)) is local
 
 
 def test_what_is_not_there_is_not_found(api: Client) -> None:
