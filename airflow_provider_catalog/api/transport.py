@@ -242,7 +242,10 @@ def _unreachable(call: Call, error: requests.RequestException) -> UnreachableErr
         reason = f"the certificate of {host} is not trusted; check the host and this machine's certificates"
         return UnreachableError(str(call), reason, sent=False, lasting=True)
     if isinstance(error, requests.exceptions.ProxyError):
-        return UnreachableError(str(call), f"the proxy on the way to {host} failed ({_root_text(causes)})")
+        # It did not get as far as the tunnel through which the call would have gone.
+        return UnreachableError(
+            str(call), f"the proxy on the way to {host} failed ({_root_text(causes)})", sent=False
+        )
     if isinstance(error, requests.ConnectTimeout):
         return UnreachableError(str(call), f"{host} did not take the connection in time", sent=False)
     if any(isinstance(cause, NewConnectionError) for cause in causes):
@@ -272,4 +275,6 @@ def _root_text(causes: list[BaseException]) -> str:
     for cause in reversed(causes):
         if isinstance(cause, OSError) and not isinstance(cause, HTTPError) and cause.strerror:
             return cause.strerror
+        if type(cause) is OSError:  # what a proxy says
+            return str(cause)
     return type(causes[-1]).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -151,6 +152,30 @@ class TestPlatformsThatCannotBeReached:
         assert (error.permanent, error.sent) == (False, False)
         assert "did not take the connection in time" in str(error)
         assert len(pauses) == DEFAULT_ATTEMPTS - 1
+
+    @pytest.mark.parametrize("call", [create, SAFE_CALLS["read"][1]], ids=["create", "read"])
+    def test_a_proxy_that_is_down_is_tried_again_since_nothing_went_through(
+        self, make_client: MakeClient, pauses: Pauses, monkeypatch: pytest.MonkeyPatch, call: Call
+    ) -> None:
+        monkeypatch.setenv("https_proxy", closed_port().replace("//", "//user:word@"))
+        error = raised_by(call, make_client("https://platform.invalid", access_token="ready"))
+        assert isinstance(error, UnreachableError)
+        assert (error.permanent, error.sent) == (False, False)
+        assert "the proxy on the way to platform.invalid failed (Connection refused)" in str(error)
+        assert "word" not in "".join(traceback.format_exception(error))
+        assert len(pauses) == DEFAULT_ATTEMPTS - 1
+
+    def test_a_proxy_that_lets_nobody_through_is_named_with_what_it_says(
+        self, make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with peer(hang_up(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")) as proxy:
+            monkeypatch.setenv("https_proxy", proxy.url)
+            error = raised_by(
+                create, make_client("https://platform.invalid", access_token="ready", attempts=1)
+            )
+            assert isinstance(error, UnreachableError)
+            assert "Tunnel connection failed: 407 Proxy Authentication Required" in str(error)
+            assert b"ready" not in b"".join(proxy.received)
 
     def test_a_host_without_an_address_is_tried_again(self, make_client: MakeClient, pauses: Pauses) -> None:
         error = raised_by(create, make_client("https://platform.invalid", access_token="ready"))
