@@ -8,7 +8,6 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from desk import CRM_PROFILES, Desk
 from tasks import dag, run_task
 
-from airflow_provider_catalog.ingest import ending
 from airflow_provider_catalog.operators.batch import (
     AbortBatchOperator,
     CompleteBatchOperator,
@@ -85,10 +84,7 @@ def test_a_batch_that_is_not_promoted_is_not_reverted(word: str, desk: Desk) -> 
 
 
 @pytest.mark.parametrize("signal", ["abort", "revert"])
-def test_a_lost_answer_does_not_lead_to_a_second_signal(
-    signal: str, desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ending, "PAUSE", 0)
+def test_a_lost_answer_does_not_lead_to_a_second_signal(signal: str, desk: Desk) -> None:
     operator, status = SIGNALS[signal.upper()]
     batch_id = desk.open_batch() if status == "loading" else promoted(desk)
     desk.break_next({"drop": "after"}, "/data/foundation/import/*")

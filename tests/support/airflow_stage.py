@@ -10,6 +10,7 @@ from tenacity import wait_none
 
 from airflow_provider_catalog.api import retries
 from airflow_provider_catalog.api.auth import forget_tokens
+from airflow_provider_catalog.ingest import ending
 
 __all__ = ["desk", "lasting_emulator", "no_pauses"]
 
@@ -35,3 +36,4 @@ def desk(lasting_emulator: Any, monkeypatch: pytest.MonkeyPatch) -> Desk:
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """The client's own pauses between two tries take no time, unless the platform asks for one."""
     monkeypatch.setattr(retries, "_jitter", wait_none())
+    monkeypatch.setattr(ending, "PAUSE", 0)

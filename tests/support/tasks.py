@@ -5,17 +5,19 @@ what would be a retry is left to the test.
 """
 
 import asyncio
-import importlib
+import importlib.util
 import json
 from datetime import UTC, datetime
 from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG, BaseOperator, TaskDeferred
 
-try:
-    from airflow.sdk.exceptions import AirflowRescheduleException
-except ImportError:  # Airflow 2
+IS_AIRFLOW_2 = importlib.util.find_spec("airflow.sdk") is None
+
+if IS_AIRFLOW_2:
     from airflow.exceptions import AirflowRescheduleException
+else:
+    from airflow.sdk.exceptions import AirflowRescheduleException
 
 
 class Visit:
