@@ -54,6 +54,13 @@ def test_each_layer_imports_only_what_lies_below(folder: str) -> None:
     assert {(file, name) for file, name in own if ".".join(name.split(".")[:2]) not in allowed} == set()
 
 
+def test_nobody_needs_the_emulator() -> None:
+    own = [path for path in ROOT.rglob("*.py") if path.relative_to(ROOT).parts[0] != "emulator"]
+    assert [
+        path.name for path in own for name in imported(path) if name.startswith(f"{PACKAGE}.emulator")
+    ] == []
+
+
 @pytest.mark.parametrize("folder", ["api", "ingest"])
 def test_the_client_runs_without_airflow(folder: str) -> None:
     program = (
