@@ -5,6 +5,7 @@ Adobe's pages for datasets have an address that can be put together; those for b
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator, Context, TaskInstanceKey
 
     from airflow_provider_catalog.api.settings import PlatformSettings
+
+log = logging.getLogger(__name__)
 
 ADOBE_PAGES = "https://experience.adobe.com"
 DATASET_URL_KEY = "adobe_dataset_url"
@@ -31,7 +34,12 @@ class DatasetLink(BaseOperatorLink):
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """Give the address, or nothing while there is none."""
-        url = XCom.get_value(ti_key=ti_key, key=DATASET_URL_KEY)
+        try:
+            url = XCom.get_value(ti_key=ti_key, key=DATASET_URL_KEY)
+        except Exception:
+            # Some versions of Airflow leave out the task's callbacks when a link raises.
+            log.warning("The address of the dataset could not be read.", exc_info=True)
+            return ""
         return str(url) if url else ""
 
     @staticmethod

@@ -91,6 +91,15 @@ def test_airflow_is_given_what_the_task_has_left_and_nothing_before(
     assert asked == [("the task instance", link.xcom_key)]
 
 
+def test_a_link_that_can_not_be_read_is_no_error_of_the_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    def get_value(**_: Any) -> str:
+        raise RuntimeError("the database is away")
+
+    monkeypatch.setattr(XCom, "get_value", get_value)
+    nothing: Any = None
+    assert DatasetLink().get_link(nothing, ti_key=nothing) == ""
+
+
 @pytest.mark.parametrize("operator", [CreateBatchOperator, UploadFilesOperator])
 def test_tasks_that_know_their_dataset_have_the_link(operator: Any) -> None:
     assert [type(link) for link in operator.operator_extra_links] == [DatasetLink]
