@@ -59,7 +59,7 @@ with DAG(
     wait = BatchSensor(
         task_id="wait",
         batch_id=open_batch.output,
-        mode="reschedule",  # gives its worker slot back between two looks
+        deferrable=True,  # waits in the triggerer, without a worker slot
         poke_interval=5,  # seconds; once a minute is plenty for the real platform
         timeout=timedelta(hours=6),
     )

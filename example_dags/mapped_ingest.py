@@ -42,7 +42,11 @@ with DAG(
         )
         complete = CompleteBatchOperator(task_id="complete", batch_id=open_batch.output)
         wait = BatchSensor(
-            task_id="wait", batch_id=open_batch.output, poke_interval=5, timeout=timedelta(hours=6)
+            task_id="wait",
+            batch_id=open_batch.output,
+            deferrable=True,
+            poke_interval=5,
+            timeout=timedelta(hours=6),
         )
         open_batch >> upload >> complete >> wait
 

@@ -15,7 +15,14 @@ from airflow_provider_catalog.emulator.server import Emulator
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parent.parent / "example_dags"
 PROMOTION_SECONDS = 600
-RUN_SECONDS = 150
+RUN_SECONDS = 240
+WAITING = {
+    "classic_ingest": ("wait", "deferred"),
+    "wait_reschedule": ("wait", "up_for_reschedule"),
+    "wait_for_failure": ("wait", "deferred"),
+    "leak": ("spill", "deferred"),
+    "wait_poke": ("wait", "running"),
+}
 
 
 @dataclass(frozen=True)
@@ -41,29 +48,25 @@ def run_everything(airflow: RealAirflow, platform: Emulator) -> Runs:
     airflow.api("POST", "/connections", {"connection_id": "adobe_catalog_default"} | connection)
 
     airflow.wait_for_dag("classic_ingest")  # runs by its schedule
-    for dag_id in ("wait_deferrable", "wait_for_failure", "leak"):
+    for dag_id in ("wait_reschedule", "wait_for_failure", "leak"):
         airflow.trigger(dag_id)
-    wait_for_state(airflow, "up_for_reschedule", "classic_ingest", "wait")
-    wait_for_state(airflow, "up_for_reschedule", "wait_for_failure", "wait")
-    wait_for_state(airflow, "deferred", "wait_deferrable", "wait")
-    wait_for_state(airflow, "deferred", "leak", "spill")
+    for dag_id in ("classic_ingest", "wait_reschedule", "wait_for_failure", "leak"):
+        wait_until_waiting(airflow, dag_id)
+    airflow.trigger(
+        "wait_poke"
+    )  # last: with SQLite, Airflow 2 runs one task at a time, and this one holds on
+    wait_until_waiting(airflow, "wait_poke")
     triggers = trigger_rows(airflow)
     view.advance(PROMOTION_SECONDS)
     release.touch()
-    for dag_id in ("classic_ingest", "wait_deferrable", "wait_for_failure", "leak"):
+    for dag_id in WAITING:
         wait_for_end(airflow, dag_id)
-
-    airflow.trigger(
-        "wait_poke"
-    )  # by itself: the executor that goes with SQLite on Airflow 2 runs one task at a time
-    wait_for_state(airflow, "running", "wait_poke", "wait")
-    view.advance(PROMOTION_SECONDS)
-    wait_for_end(airflow, "wait_poke")
     return Runs(airflow, view, (platform.connection["password"], *platform.issued_tokens), planted, triggers)
 
 
-def wait_for_state(airflow: RealAirflow, state: str, dag_id: str, task_id: str) -> None:
-    """Wait until the task is in this state."""
+def wait_until_waiting(airflow: RealAirflow, dag_id: str) -> None:
+    """Wait until the DAG's last task waits in its own way."""
+    task_id, state = WAITING[dag_id]
     otherwise = f"{dag_id}.{task_id} was never {state}"
     wait_for(lambda: airflow.state_of(dag_id, task_id) == state, RUN_SECONDS, otherwise)
 
@@ -71,6 +74,5 @@ def wait_for_state(airflow: RealAirflow, state: str, dag_id: str, task_id: str) 
 def wait_for_end(airflow: RealAirflow, dag_id: str) -> None:
     """Wait until the DAG's run has ended."""
     ended = ("success", "failed")
-    wait_for(
-        lambda: (airflow.run_of(dag_id) or {}).get("state") in ended, RUN_SECONDS, f"{dag_id} did not end"
-    )
+    otherwise = f"{dag_id} did not end"
+    wait_for(lambda: (airflow.run_of(dag_id) or {}).get("state") in ended, RUN_SECONDS, otherwise)

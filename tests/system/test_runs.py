@@ -5,7 +5,7 @@ from catalog_view import record_counts
 from runs import Runs
 
 DATASET = "5c8c3c555033b814b69f947f"
-MODES = {"poke": "wait_poke", "reschedule": "classic_ingest", "deferrable": "wait_deferrable"}
+MODES = {"poke": "wait_poke", "reschedule": "wait_reschedule", "deferrable": "classic_ingest"}
 SUCCEEDED = pytest.mark.parametrize("dag_id", MODES.values(), ids=MODES.keys())
 
 

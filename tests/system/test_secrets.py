@@ -10,7 +10,7 @@ def test_no_secret_is_left_behind(runs: Runs) -> None:
 
 
 def test_no_secret_is_kept_in_a_trigger(runs: Runs) -> None:
-    batch_id = runs.airflow.xcom_of("wait_deferrable", "open_batch")
+    batch_id = runs.airflow.xcom_of("classic_ingest", "open_batch")
     assert batch_id in runs.triggers, "the waiting trigger was not seen"
     assert not [secret for secret in runs.secrets if secret in runs.triggers]
 
