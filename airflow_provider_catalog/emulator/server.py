@@ -141,12 +141,14 @@ def running(
 @contextlib.contextmanager
 def opened(settings: Settings, data_dir: Path | str | None) -> Iterator[Platform]:
     """Open a platform in a folder, or in a temporary one that is removed at the end."""
-    with contextlib.ExitStack() as stack:
-        temporary = tempfile.TemporaryDirectory(prefix="catalog-emulator-", ignore_cleanup_errors=True)
-        folder = Path(data_dir) if data_dir else Path(stack.enter_context(temporary))
-        platform = Platform(settings, folder)
-        stack.callback(platform.close)
-        yield platform
+    with contextlib.nullcontext(data_dir) if data_dir else _temporary_folder() as folder:
+        platform = Platform(settings, Path(folder))
+        with contextlib.closing(platform):
+            yield platform
+
+
+def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="catalog-emulator-", ignore_cleanup_errors=True)
 
 
 def listen(host: str, port: int) -> socket.socket:

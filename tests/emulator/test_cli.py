@@ -38,7 +38,7 @@ def started(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], list[str]]
         try:
             yield process, [process.stdout.readline().strip() for _ in range(2)]
         finally:
-            process.kill()
+            process.terminate()
 
 
 def connection(line: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import sqlite3
@@ -58,7 +59,9 @@ def test_a_stopped_emulator_hangs_up_on_idle_connections() -> None:
             connection.sendall(b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert connection.recv(4096)
             emulator.stop()
-            assert connection.recv(4096) == b""
+            with contextlib.suppress(ConnectionResetError):
+                while connection.recv(4096):
+                    pass  # what is left of the answer; a connection that stays open ends in a time-out
 
 
 def test_answers_are_not_delayed_by_the_network_stack() -> None:
