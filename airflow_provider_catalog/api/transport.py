@@ -156,6 +156,8 @@ class Transport:
                 allow_redirects=False,
             )
         except requests.RequestException as error:
+            # It stays behind as the cause, and error reporters that write objects out would find the headers in it.
+            error.request = None
             raise _unreachable(call, error) from error
         finally:
             if body is not None:

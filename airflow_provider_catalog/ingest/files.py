@@ -113,6 +113,7 @@ def _match(pattern: str | os.PathLike[str]) -> list[SourceFile]:
     if not glob.has_magic(text) or os.path.lexists(text):
         return [_source_file(Path(text), Path(text).parent)]
     base = _fixed_part(text)
+    _refuse_unreadable_folders(base, text)
     paths = [Path(match) for match in sorted(glob.glob(text, recursive=True))]
     matches = [_source_file(path, base) for path in paths if not path.is_dir()]
     if not matches:
@@ -138,6 +139,23 @@ def _fixed_part(pattern: str) -> Path:
     parts = PurePath(pattern).parts
     first = next(index for index, part in enumerate(parts) if glob.has_magic(part))
     return Path(*parts[:first])
+
+
+def _refuse_unreadable_folders(base: Path, pattern: str) -> None:
+    """Refuse what a glob passes over in silence: a batch with a part of the files would look like a whole one."""
+    parts = PurePath(pattern).parts
+    deepest = len(parts) if parts[-1] == "**" else len(parts) - 1
+    for depth in range(len(base.parts), deepest + 1):
+        for folder in glob.iglob(str(Path(*parts[:depth])), recursive=True):
+            if os.path.isdir(folder):
+                _refuse_unreadable_folder(folder)
+
+
+def _refuse_unreadable_folder(folder: str) -> None:
+    try:
+        os.scandir(folder).close()
+    except OSError as error:
+        raise InvalidInputError("files", folder, f"a readable folder ({error.strerror})") from None
 
 
 def _source_file(path: Path, base: Path) -> SourceFile:

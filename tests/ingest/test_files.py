@@ -198,3 +198,24 @@ class TestPermissions:
             )
         finally:
             os.chmod("d", 0o700)
+
+    @pytest.mark.parametrize("pattern", ["**/*.json", "*/*.json", "d/*.json", "**"])
+    def test_a_glob_passes_over_no_folder_that_may_not_be_read(
+        self, pattern: str, public_folder: Path
+    ) -> None:
+        make(public_folder, "c/a.json", "d/b.json")
+        os.chmod("d", 0)
+        try:
+            assert "'d', expected a readable folder (Permission denied)" in as_ordinary_user(
+                lambda: complaint_about(pattern)
+            )
+        finally:
+            os.chmod("d", 0o700)
+
+    def test_a_glob_needs_to_read_only_the_folders_that_it_goes_through(self, public_folder: Path) -> None:
+        make(public_folder, "c/a.json", "d/b.json")
+        os.chmod("d", 0)
+        try:
+            assert "remote_name='a.json'" in as_ordinary_user(lambda: complaint_about("c/*.json"))
+        finally:
+            os.chmod("d", 0o700)
