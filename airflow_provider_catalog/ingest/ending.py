@@ -45,7 +45,7 @@ ABORTED = _Ending(
     wish="aborted",
     reached=frozenset({Phase.FAILED}),
     impossible=frozenset({Phase.SUCCEEDED, Phase.SUCCEEDED_ONCE}),
-    advice="It is too late for that; once it is promoted, it can be reverted.",
+    advice="It is too late for that. Once it is promoted, it can be reverted.",
 )
 REVERTED = _Ending(
     wish="reverted",
