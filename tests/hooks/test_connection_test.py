@@ -1,5 +1,6 @@
 """Airflow's button "Test" says which part of a connection is wrong, and shows no secret."""
 
+import importlib.metadata
 import json
 from collections.abc import Callable
 from typing import Any
@@ -110,3 +111,19 @@ def test_it_says_that_nobody_answers(emulator: Any, monkeypatch: pytest.MonkeyPa
     good, message = outcome_for(emulator.connection, monkeypatch)
     assert not good
     assert f"can't connect to {emulator.url.removeprefix('http://')}" in message
+
+
+def test_airflow_tests_a_connection_of_this_type_with_the_hook(desk: Desk) -> None:
+    from airflow.models import Connection
+
+    try:
+        importlib.metadata.distribution("airflow-provider-catalog")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("the package is run from its checkout here, so Airflow does not know the connection type")
+    fields = desk.emulator.connection
+    connection = Connection(
+        conn_id="adobe_catalog_default", **{**fields, "extra": json.dumps(fields["extra"])}
+    )
+    good, message = connection.test_connection()
+    assert good, message
+    assert "'dev'" in message

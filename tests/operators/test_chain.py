@@ -167,7 +167,7 @@ def test_a_failing_run_leaves_no_secret_behind(
     batch_id = desk.open_batch()
     desk.expire_tokens()
     desk.break_next(effect, path, times=None)
-    waiting = {"batch_id": batch_id, "poke_interval": 0.05, "timeout": 0.2}
+    waiting: dict[str, Any] = {"batch_id": batch_id, "poke_interval": 0.05, "timeout": 0.2}
     for task in (
         CreateBatchOperator(task_id="t", dataset_id=CRM_PROFILES),
         UploadFilesOperator(task_id="t", batch_id=batch_id, dataset_id=CRM_PROFILES, files=rows),
