@@ -220,7 +220,7 @@ def postgresql_problem() -> str | None:
     try:
         execute_sql("SELECT 1")
     except psycopg2.OperationalError as error:
-        return str(error).strip()
+        return str(error).splitlines()[0]
     return None
 
 
