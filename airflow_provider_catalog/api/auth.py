@@ -111,6 +111,10 @@ class ImsAuth:
             if slot.token == refused:
                 slot.token = None
 
+    def close(self) -> None:
+        """Close the connection to IMS."""
+        self._transport.close()
+
     def _slot(self) -> _Slot:
         with _slots_lock:
             return _slots.setdefault(self._key(), _Slot())
@@ -165,6 +169,9 @@ class ReadyToken:
         :raises AuthenticationError: always.
         """
         raise AuthenticationError(replace(refusal.failure, advice=NOT_RENEWABLE_ADVICE)) from refusal
+
+    def close(self) -> None:
+        """Do nothing: there is no connection."""
 
 
 def auth_for(

@@ -76,6 +76,7 @@ class CatalogClient:
     def close(self) -> None:
         """Close the kept connections."""
         self._transport.close()
+        self.auth.close()
 
     # Batch ingestion: https://developer.adobe.com/experience-platform-apis/references/batch-ingestion/
 

@@ -49,6 +49,9 @@ class TokenAuth(Protocol):
         :raises AuthenticationError: there is no way to another one.
         """
 
+    def close(self) -> None:
+        """Close the kept connections."""
+
 
 @dataclass(frozen=True)
 class Call:
