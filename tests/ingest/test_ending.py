@@ -187,8 +187,8 @@ def test_a_batch_that_the_catalog_does_not_show_yet_can_be_aborted(
 
 
 STATES: list[tuple[End, str, str]] = [
-    *((abort_batch, status, "Once it is promoted, it can be reverted") for status in ("success", "active", "inactive", "archived")),
-    *((abort_batch, status, "Once it is promoted, it can be reverted") for status in ("loaded", "staging", "staged", "stalled")),
+    *((abort_batch, status, "it can be reverted") for status in ("success", "active", "inactive", "archived")),
+    *((abort_batch, status, "it can be reverted") for status in ("loaded", "staging", "staged", "stalled")),
     *((revert_batch, status, "abort one that is still loading") for status in ("loading", "staging", "failed", "abandoned")),
 ]  # fmt: skip
 
