@@ -109,20 +109,34 @@ def background(
     command: list[str], environ: dict[str, str], log: Path, printed: Path | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a program; in the end stop it and all that it has started, whatever has happened here."""
-    with log.open("ab") as errors, (printed or log).open("ab") as output:
-        process = subprocess.Popen(
-            command,
-            env=environ,
-            cwd=tempfile.gettempdir(),  # from here no checkout can be imported by chance
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=errors,
-            start_new_session=True,
-        )
+    process = None
     try:
+        with log.open("ab") as errors, (printed or log).open("ab") as output, undisturbed():
+            process = subprocess.Popen(
+                command,
+                env=environ,
+                cwd=tempfile.gettempdir(),  # from here no checkout can be imported by chance
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=errors,
+                start_new_session=True,
+            )
         yield process
     finally:
-        stop(process)
+        if process:
+            stop(process)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Put off an interrupt to the end of the block: a program must not be started and then be forgotten."""
+    arrived: list[int] = []
+    handlers = {each: signal.signal(each, lambda number, frame: arrived.append(number)) for each in SIGNALS}
+    yield
+    for each, handler in handlers.items():
+        signal.signal(each, handler)
+    if arrived:
+        signal.raise_signal(arrived[0])
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
