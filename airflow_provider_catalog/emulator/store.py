@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -46,6 +46,11 @@ class Store:
     def file(self, name: str) -> Path:
         """Return the path of a file by the name that `new_file` gave it."""
         return self._files / name
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Delete files by the names that `new_file` gave them."""
+        for name in names:
+            self.file(name).unlink(missing_ok=True)
 
     def sweep(self, known: Container[str]) -> None:
         """Delete the files that no object names: uploads that were cut short when the emulator ended."""
