@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import IO
 from uuid import uuid4
 
@@ -98,6 +99,7 @@ class _Series:
         self._first = first
         self._files: list[StoredFile] = []
         self._open: IO[str] | None = None
+        self._size = 0
         self.lines = 0
 
     @property
@@ -110,7 +112,7 @@ class _Series:
         if self.lines % self._length == 0:
             self._begin_file()
         assert self._open is not None  # noqa: S101 - opened by now
-        self._open.write(json.dumps(line) + "\n")
+        self._size += self._open.write(json.dumps(line) + "\n")  # ASCII: as many bytes as characters
         self.lines += 1
 
     def ensure(self) -> None:
@@ -135,15 +137,14 @@ class _Series:
         self._end_file()
         stored = self._store.new_file()
         self._files.append(StoredFile(self._path_at(len(self._files)), 0, stored.name))
-        self._open = stored.open("w", encoding="utf-8")
+        self._open = stored.open("w", encoding="ascii")
+        self._size = 0
 
     def _end_file(self) -> None:
         if self._open:
             self._open.close()
             self._open = None
-            last = self._files[-1]
-            size = self._store.file(last.stored_as).stat().st_size
-            self._files[-1] = StoredFile(last.path, size, last.stored_as)
+            self._files[-1] = replace(self._files[-1], size=self._size)
 
 
 def _row_error(flaw: Flaw) -> Json:

@@ -54,9 +54,7 @@ class Store:
 
     def sweep(self, known: Container[str]) -> None:
         """Delete the files that no object names: uploads that were cut short when the emulator ended."""
-        for entry in os.scandir(self._files):
-            if entry.name not in known:
-                os.unlink(entry)
+        self.delete(entry.name for entry in os.scandir(self._files) if entry.name not in known)
 
     def clear(self) -> None:
         """Forget all objects and files."""
