@@ -145,8 +145,11 @@ def test_the_sample_has_one_of_two_names_and_up_to_a_hundred_rows(api: Client, n
 def test_many_rows_fill_several_files(api: Client) -> None:
     api.set(diagnostics_rows=2)
     batch_id = ingest(api, b"broken\n" * 5, **PARTIAL)
-    listed = names(api.meta(batch_id, "row_errors"))
+    listing = api.meta(batch_id, "row_errors")
+    listed = names(listing)
     assert listed == [f"parsing_errors_{n}.json" for n in range(3)]
+    first, second, third = (int(each["length"]) for each in listing.json()["data"])
+    assert first == second == 2 * third
     reports = [api.report(batch_id, f"row_errors/{name}") for name in listed]
     assert [len(report) for report in reports] == [2, 2, 1]
     assert [{line["_filename"] for line in report} for report in reports] == [{name} for name in listed]

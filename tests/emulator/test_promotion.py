@@ -59,6 +59,16 @@ def test_multi_line_json_may_be_an_array_or_objects(api: Client, content: bytes)
 
 
 @pytest.mark.parametrize(
+    "row", ['{"_id": 1}', '{"person": {"birthYear": 1970}}', '{"_id": "\\ud83d\\ude00"}']
+)
+@pytest.mark.parametrize("shift", [0, 5, 11])
+def test_it_makes_no_difference_where_a_file_is_cut_in_reading(api: Client, row: str, shift: int) -> None:
+    rows = [" " * shift, *[row] * 30_000]
+    batch = api.ingest("".join(rows).encode(), inputFormat=MULTI_LINE)
+    assert (batch["status"], batch["recordCount"]) == ("success", 30_000)
+
+
+@pytest.mark.parametrize(
     ("content", "good", "rest"),
     [
         (b'[{"_id": 1}', 1, ""),
@@ -84,7 +94,7 @@ def test_what_cannot_be_read_on_is_one_bad_row(
     assert rest is None or line["_corrupt_record"] == rest
 
 
-def test_of_a_file_that_cannot_be_read_on_no_more_is_read(api: Client) -> None:
+def test_of_a_file_that_cannot_be_read_on_the_beginning_of_the_rest_is_told(api: Client) -> None:
     content = b'[{"_id": 1}, {"_id": oops},' + b'{"_id": 2},' * 200_000
     batch = api.ingest(content, inputFormat=MULTI_LINE, enableErrorDiagnostics=True)
     [line] = api.report(batch["externalId"], "row_errors/parsing_errors_0.json")

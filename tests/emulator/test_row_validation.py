@@ -29,6 +29,7 @@ def verdicts(api: Client, column: dict[str, Any], values: list[Any]) -> list[str
     """What is wrong with rows that have these values in a column."""
     dataset_id = api.add_dataset({"it": column})
     batch = api.ingest(lines(*({"it": value} for value in values)), dataset_id=dataset_id, **EXPLAINED)
+    assert batch["status"] == "success"
     by_row: list[str | None] = [None] * len(values)
     for code, (_, ranges) in found(batch).items():
         for each in ranges:
@@ -220,6 +221,13 @@ def test_a_row_falls_at_the_first_stage_that_finds_something(api: Client) -> Non
         UNPARSABLE: (1, ["4"]),
     }
     assert batch["failedRecordCount"] == 4
+
+
+def test_a_row_counts_once_for_each_kind_of_error(api: Client) -> None:
+    rows = lines({"eventType": "view"}, {"_id": "1"})
+    batch = api.ingest(rows, dataset_id=PAGE_VIEWS, **EXPLAINED)
+    assert found(batch) == {MISSING: (2, ["1-2"])}
+    assert batch["failedRecordCount"] == 2
 
 
 def test_long_lists_of_rows_are_cut_but_counted(api: Client) -> None:
