@@ -14,7 +14,7 @@ from typing import Any
 
 _WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 _DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_DATE = re.compile(r"(\d{4})-(\d\d?)-(\d\d?)", re.ASCII)
 _DATE_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
@@ -23,8 +23,9 @@ class Unconvertible(ValueError):
 
 
 def is_date(text: str) -> bool:
-    """Say whether a text is a day as the platform reads it: ``2019-05-15``."""
-    return _DATE.fullmatch(text) is not None and _exists(date.fromisoformat, text)
+    """Say whether a text is a day as the platform reads it: ``2019-05-15``; Adobe's sample records have ``2019-5-15`` too."""
+    match = _DATE.fullmatch(text)
+    return match is not None and _exists(date, *map(int, match.groups()))
 
 
 def is_date_time(text: str) -> bool:
@@ -33,9 +34,9 @@ def is_date_time(text: str) -> bool:
     return match is not None and _exists(datetime.fromisoformat, match[1] + match[2].replace("Z", ""))
 
 
-def _exists(parse: Callable[[str], Any], text: str) -> bool:
+def _exists(make: Callable[..., date], *parts: Any) -> bool:
     try:
-        parse(text)
+        make(*parts)
     except ValueError:
         return False
     return True
