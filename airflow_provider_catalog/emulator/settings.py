@@ -111,6 +111,7 @@ class Settings:
 
 
 SECRET_SETTINGS = frozenset({"client_secret"})
+_POSITIVE = frozenset({"diagnostics_rows", "range_limit"})
 
 
 def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
@@ -148,4 +149,6 @@ def _converted(name: str, hint: Any, value: Any) -> Any:
         raise InvalidSetting(f"{name} is a number, not {value!r}") from None
     if not 0 <= number < float("inf"):
         raise InvalidSetting(f"{name} is not negative, and finite, not {value!r}")
+    if number < 1 and name in _POSITIVE:
+        raise InvalidSetting(f"{name} is at least 1, not {value!r}")
     return number
