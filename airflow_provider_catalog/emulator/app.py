@@ -17,12 +17,32 @@ from .gateway import PLATFORM_PATHS, bearer_token, refusal
 from .journal import Listener
 from .platform import Platform
 from .problems import Refusal, answer_refusal, generic, problem, refusal_response
-from .routes import bulk_import, catalog, data_access, ims, pages, sandboxes, schema_registry, steering
+from .routes import (
+    bulk_import,
+    catalog,
+    data_access,
+    diagnostics,
+    ims,
+    pages,
+    sandboxes,
+    schema_registry,
+    steering,
+)
 from .wire import wire_of
 
 _log = logging.getLogger(__name__)
 
-_SERVICES = (ims, bulk_import, catalog, schema_registry, sandboxes, data_access, steering, pages)
+_SERVICES = (
+    ims,
+    bulk_import,
+    catalog,
+    schema_registry,
+    sandboxes,
+    data_access,
+    diagnostics,
+    steering,
+    pages,
+)
 
 
 def create_app(platform: Platform) -> ASGIApp:

@@ -12,12 +12,22 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
+class StoredFile:
+    """A file of a batch, or about one: its remote path, its size in bytes, and the name under which the disk has it."""
+
+    path: str
+    size: int
+    stored_as: str
+
+
+@dataclass(frozen=True)
 class Outcome:
-    """How the ingestion of a batch went: the platform's errors, and its counts where there are any."""
+    """How the ingestion of a batch went: errors, counts where there are any, and the files that tell more."""
 
     succeeded: bool
     errors: tuple[Json, ...] = ()
     metrics: dict[str, int] = field(default_factory=dict)
+    reports: tuple[StoredFile, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -29,15 +39,6 @@ class Forced:
     errors: tuple[Json, ...] | None = None
     metrics: Json | None = None
     tags: Json | None = None
-
-
-@dataclass(frozen=True)
-class StoredFile:
-    """A file of a batch: its remote path, its size in bytes, and the name under which the disk has it."""
-
-    path: str
-    size: int
-    stored_as: str
 
 
 @dataclass(frozen=True)

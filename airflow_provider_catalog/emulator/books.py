@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from .batches import Batch, Forced, Json, Opening, Outcome, StoredFile
@@ -44,7 +43,7 @@ class BatchBook:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._batches: dict[str, Batch] = {}
-        self._successors: defaultdict[tuple[str, str], list[Batch]] = defaultdict(list)
+        self._successors: defaultdict[tuple[str, str, str], list[Batch]] = defaultdict(list)
         for _, body in store.load("batch"):
             self._enter(_batch(body))
         for _, body in store.load("file"):
@@ -87,9 +86,11 @@ class BatchBook:
             self._store.file(replaced.stored_as).unlink(missing_ok=True)
         return replaced is None
 
-    def paths_of(self, batch: Batch) -> list[Path]:
-        """Return where the files of a batch lie on disk."""
-        return [self._store.file(file.stored_as) for file in batch.files.values()]
+    def stored_names(self) -> set[str]:
+        """Return the names of all files on disk that belong to a batch."""
+        uploads = (batch.files.values() for batch in self.all())
+        reports = (batch.outcome.reports for batch in self.all() if batch.outcome)
+        return {file.stored_as for files in (*uploads, *reports) for file in files}
 
     def steps(self, batch: Batch, at: float) -> list[Step]:
         """Return the statuses that a batch had up to a moment, counting its replacement by another batch."""
@@ -107,18 +108,25 @@ class BatchBook:
 
     def replacement(self, batch: Batch, at: float) -> tuple[str, float] | None:
         """Return the batch that has replaced this one by a moment, and when it did."""
-        names = {batch.id, batch.external_id}
-        for successor in (each for name in names for each in self._successors.get((batch.sandbox, name), ())):
-            succeeded_at = successor.succeeded_at
-            if successor is not batch and succeeded_at is not None and succeeded_at <= at:
-                return successor.id, succeeded_at
+        promoted_at = batch.succeeded_at
+        if promoted_at is None:
+            return None
+        names = (("id", batch.id), ("externalId", batch.external_id))
+        for successor in (
+            each for name in names for each in self._successors.get((batch.sandbox, *name), ())
+        ):
+            replaced_at = successor.succeeded_at
+            # What is promoted later, perhaps under an external id that is used again, is no predecessor.
+            if successor is not batch and replaced_at is not None and promoted_at <= replaced_at <= at:
+                return successor.id, replaced_at
         return None
 
     def _enter(self, batch: Batch) -> None:
         self._batches[batch.id] = batch
         by_id, by_external_id = batch.predecessors
-        for name in {*by_id, *by_external_id}:
-            self._successors[batch.sandbox, name].append(batch)
+        for field, names in (("id", by_id), ("externalId", by_external_id)):
+            for name in dict.fromkeys(names):
+                self._successors[batch.sandbox, field, name].append(batch)
 
 
 def _plain(body: dict[str, Any]) -> Json:
@@ -140,7 +148,12 @@ def _batch(body: Json) -> Batch:
         **body,
         "opening": Opening(**body["opening"]),
         "plan": [Step(at, status) for at, status in body["plan"]],
-        "outcome": Outcome(**outcome) if outcome else None,
+        "outcome": _outcome(outcome) if outcome else None,
         "forced": Forced(**forced) if forced else None,
     }
     return Batch(**fields)
+
+
+def _outcome(body: Json) -> Outcome:
+    reports = tuple(StoredFile(**file) for file in body.get("reports", ()))
+    return Outcome(**{**body, "reports": reports})

@@ -35,6 +35,8 @@ def batch_document(platform: Platform, batch: Batch, at: float) -> Json | None:
         document["id"] = batch.id
     if batch.opening.replay:
         document["replay"] = batch.opening.replay
+    if document["status"] in FAILED:
+        document["failedBatchLocation"] = f"https://ns.adobe.com/bulkingest/{batch.id}"
     return {**document, **_progress(batch, steps), **_forced(batch)}
 
 
@@ -55,8 +57,6 @@ def _progress(batch: Batch, steps: list[Step]) -> Json:
     shown["completed"] = milliseconds(ended.at)
     if batch.outcome.errors:
         shown["errors"] = list(batch.outcome.errors)
-    if ended.status in FAILED:
-        shown["failedBatchLocation"] = f"https://ns.adobe.com/bulkingest/{batch.id}"
     return {**shown, **_counts(batch.outcome.metrics)}
 
 

@@ -10,9 +10,10 @@ import csv
 import importlib
 import importlib.util
 import json
+import math
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
@@ -21,9 +22,10 @@ Json = dict[str, Any]
 EMPTY_FILE = "106"
 EMPTY_HEADER = "118"
 UNREADABLE_FILE = "200"
-UNPARSABLE_ROW = "INGEST-1401-400"
 
 _CHUNK = 256 * 1024
+_EXCERPT = 64 * 1024  # characters kept of the rest of a file that cannot be read on
+_CUT = 16  # characters from the end of what was read, within which a syntax error may be a token cut in two
 _PARQUET_MAGIC = b"PAR1"
 _SPACE = re.compile(r"[ \t\r\n]*")
 
@@ -32,14 +34,21 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError
 
 
-_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)
 
 
 @dataclass(frozen=True)
 class BadRow:
-    """A row that is not ingested; `code` is the platform's. What the row holds is nobody's business here."""
+    """A row that cannot be parsed, as it stands in the file."""
 
-    code: str
+    text: str = field(repr=False)
 
 
 class BadFile(Exception):
@@ -77,10 +86,11 @@ def multi_line_json(path: Path, input_format: Json) -> Iterator[Row]:
     The platform cannot resume after a syntax error, so the rest of such a file counts as one bad row.
     """
     with path.open(encoding="utf-8-sig") as text:
+        values = _Values(text)
         try:
-            yield from map(_as_row, _Values(text))
+            yield from map(_as_row, values)
         except (ValueError, RecursionError):
-            yield BadRow(UNPARSABLE_ROW)
+            yield BadRow(values.rest[:_EXCERPT])
 
 
 def csv_rows(path: Path, input_format: Json) -> Iterator[Row]:
@@ -91,8 +101,8 @@ def csv_rows(path: Path, input_format: Json) -> Iterator[Row]:
             names = _csv_header(rows) if _has_header(input_format) else None
             for values in filter(None, rows):
                 yield dict(zip(names or map(str, range(len(values))), values, strict=False))
-        except csv.Error:
-            yield BadRow(UNPARSABLE_ROW)
+        except csv.Error as error:
+            yield BadRow(str(error))
 
 
 def parquet_rows(path: Path, input_format: Json) -> Iterator[Row]:
@@ -127,6 +137,11 @@ class _Values:
         self._text = text
         self._buffer = ""
         self._at = 0
+
+    @property
+    def rest(self) -> str:
+        """What was read and not taken."""
+        return self._buffer[self._at :]
 
     def __iter__(self) -> Iterator[Any]:
         if self._next_character() == "[":
@@ -164,12 +179,16 @@ class _Values:
         while True:
             try:
                 value, self._at = _DECODER.raw_decode(self._buffer, self._at)
-            except ValueError:
-                if not self._read(want):
+            except json.JSONDecodeError as error:
+                if not self._is_cut(error) or not self._read(want):
                     raise
                 want *= 2  # so that one huge object is not parsed again for every chunk of it
             else:
                 return value
+
+    def _is_cut(self, error: json.JSONDecodeError) -> bool:
+        """Say whether a syntax error may come from the buffer's end: else no more of the file need be read."""
+        return error.msg.startswith("Unterminated string") or error.pos > len(self._buffer) - _CUT
 
     def _read(self, size: int) -> bool:
         more = self._text.read(size)
@@ -182,11 +201,11 @@ def _parsed_line(line: bytes) -> Row:
     try:
         return _as_row(_DECODER.decode(line.decode("utf-8-sig")))
     except (ValueError, RecursionError):
-        return BadRow(UNPARSABLE_ROW)
+        return BadRow(line.decode(errors="replace").rstrip("\r\n"))
 
 
 def _as_row(value: Any) -> Row:
-    return value if isinstance(value, dict) else BadRow(UNPARSABLE_ROW)
+    return value if isinstance(value, dict) else BadRow(json.dumps(value))
 
 
 def _has_header(input_format: Json) -> bool:

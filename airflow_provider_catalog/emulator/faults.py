@@ -185,12 +185,12 @@ async def _deliver(effect: Effect, answer: _Answer, wire: Wire, receive: Receive
     if effect.drop:
         await _hang_up(wire, receive)
     elif effect.truncate is not None:
-        await send(answer.start(promised=len(answer.body)))
+        await send(answer.start())
         await send({"type": "http.response.body", "body": answer.body[: effect.truncate], "more_body": True})
         wire.close()
         await until_gone(receive)
     else:
-        await send(answer.start(promised=len(answer.body)))
+        await send(answer.start())
         await send({"type": "http.response.body", "body": bytes(answer.body)})
 
 
@@ -220,7 +220,9 @@ class _Answer:
         else:
             self.body += message.get("body", b"")
 
-    def start(self, promised: int) -> Message:
-        headers = [pair for pair in self.headers if pair[0] != b"content-length"]
-        headers.append((b"content-length", str(promised).encode()))
-        return {"type": "http.response.start", "status": self.status, "headers": headers}
+    def start(self) -> Message:
+        headers = dict(self.headers)
+        # The answer to a HEAD has a length, but no body.
+        if self.body or b"content-length" not in headers:
+            headers[b"content-length"] = str(len(self.body)).encode()
+        return {"type": "http.response.start", "status": self.status, "headers": list(headers.items())}

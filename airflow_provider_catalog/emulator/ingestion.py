@@ -38,11 +38,17 @@ def find_batch(platform: Platform, sandbox: str, batch_id: str) -> Batch:
     return batch
 
 
-def batch_for_upload(platform: Platform, sandbox: str, batch_id: str, dataset_id: str) -> Batch:
-    """Return a batch that takes files for a dataset. Raises Refusal (404, 400) if it does not."""
+def batch_of_dataset(platform: Platform, sandbox: str, batch_id: str, dataset_id: str) -> Batch:
+    """Return a batch of a dataset. Raises Refusal (404) if there is none."""
     batch = find_batch(platform, sandbox, batch_id)
     if batch.opening.dataset_id != dataset_id:
         raise problem(404, f"The batch {batch_id} has no dataset {dataset_id}.")
+    return batch
+
+
+def batch_for_upload(platform: Platform, sandbox: str, batch_id: str, dataset_id: str) -> Batch:
+    """Return a batch that takes files for a dataset. Raises Refusal (404, 400) if it does not."""
+    batch = batch_of_dataset(platform, sandbox, batch_id, dataset_id)
     check_loading(platform, batch)
     return batch
 

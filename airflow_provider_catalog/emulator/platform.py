@@ -37,7 +37,7 @@ class Platform:
         self.schemas = Documents(self.store, "schema")
         self.batches = BatchBook(self.store)
         self.promotions = PromotionDesk(self)
-        self.store.sweep({file.stored_as for batch in self.batches.all() for file in batch.files.values()})
+        self.store.sweep(self.batches.stored_names())
         self._sow()
         self.promotions.resume()
 

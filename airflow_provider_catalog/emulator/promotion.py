@@ -1,4 +1,4 @@
-"""What the platform does between COMPLETE and the end: it reads the files, counts, and decides.
+"""What the platform does between COMPLETE and the end: it reads the files, validates, counts, and decides.
 
 Per batch the platform allows a percentage of bad rows (0 unless the client asked for partial ingestion). Within
 it the good rows are ingested, above it the batch fails.
@@ -6,21 +6,60 @@ it the good rows are ingested, above it the batch fails.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .batches import Json, Opening, Outcome
-from .content import EMPTY_FILE, UNREADABLE_FILE, BadFile, BadRow, Row, check_file, has_rows, reader_for
+from .batches import Json, Opening, Outcome, StoredFile
+from .content import EMPTY_FILE, UNREADABLE_FILE, BadFile, BadRow, check_file, has_rows, reader_for
+from .diagnostics import Reports
+from .flaws import Flaw, Kind
+from .row_schema import Check, row_check
+from .settings import Settings
+from .store import Store
 
 DIAGNOSTICS_WERE_OFF = "INGEST-1211-400"
 PARTLY_INGESTED = "INGEST-1212-400"
 
+_MAX_RANGES = 100  # of row numbers, for one code
+_CORRUPT = (Flaw(Kind.UNPARSABLE, "The row is corrupt and cannot be parsed.", "parse"),)
+
 
 class Stopped(Exception):
     """The emulator stops, and gives up reading."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A batch to read: what the client asked for, its files, and the schema of its dataset."""
+
+    opening: Opening
+    files: Sequence[StoredFile]
+    schema: Json
+    settings: Settings
+    store: Store
+    stopped: Callable[[], bool]
+
+
+@dataclass
+class _Rows:
+    """The rows in which one kind of flaw was found. They are numbered over all files of a batch, from 1."""
+
+    count: int = 0
+    ranges: list[tuple[int, int]] = field(default_factory=list)
+
+    def add(self, number: int) -> None:
+        self.count += 1
+        if self.ranges and self.ranges[-1][1] == number - 1:
+            self.ranges[-1] = (self.ranges[-1][0], number)
+        elif len(self.ranges) < _MAX_RANGES:
+            self.ranges.append((number, number))
+
+    @property
+    def texts(self) -> list[str]:
+        """The numbers as the Catalog writes them: ``13``, ``3-5``."""
+        return [f"{first}-{last}" if first < last else str(first) for first, last in self.ranges]
 
 
 @dataclass
@@ -30,34 +69,35 @@ class _Tally:
     files: int = 0
     size: int = 0
     rows: int = 0
-    bad_rows: Counter[str] = field(default_factory=Counter)
+    failed: int = 0
+    bad_rows: dict[Kind, _Rows] = field(default_factory=dict)
     file_errors: list[Json] = field(default_factory=list)
 
-    @property
-    def failed(self) -> int:
-        return self.bad_rows.total()
+    def reject(self, flaws: Sequence[Flaw]) -> None:
+        """Count the newest row as failed, once for each kind of flaw that it has."""
+        self.failed += 1
+        for kind in {flaw.kind: None for flaw in flaws}:
+            self.bad_rows.setdefault(kind, _Rows()).add(self.rows)
 
     @property
     def failed_percent(self) -> float:
         return 100 * self.failed / self.rows if self.rows else 0.0
 
 
-def ingest(
-    opening: Opening, files: Iterable[Path], schema: Json, csv_metrics: bool, stopped: Callable[[], bool]
-) -> Outcome:
-    """Read the files of a batch and return how its ingestion ends.
-
-    `schema` is that of the dataset. Raises Stopped as soon as `stopped` says so.
-    """
-    tally = _Tally()
-    if is_csv(opening.input_format) and is_nested(schema):
-        error = {"code": UNREADABLE_FILE, "description": "CSV files can be ingested into a flat schema only."}
-        tally.file_errors.append(error)
-    for path in files:
-        _read(path, opening.input_format, tally, stopped)
-    succeeded = not tally.file_errors and tally.failed_percent <= opening.allowed_percent
-    errors = _errors(tally, opening, succeeded)
-    return Outcome(succeeded, tuple(errors), _metrics(tally, opening, succeeded, csv_metrics))
+def ingest(job: Job) -> Outcome:
+    """Read the files of a batch and return how its ingestion ends. Raises Stopped as soon as the job says so."""
+    opening = job.opening
+    tally, reports = _Tally(), Reports(job.store, job.settings, opening.diagnostics)
+    try:
+        reports.list_inputs(file.path for file in job.files)
+        _read_all(job, tally, reports)
+        succeeded = not tally.file_errors and tally.failed_percent <= opening.allowed_percent
+        files = reports.close(succeeded)
+    except BaseException:
+        reports.discard()
+        raise
+    metrics = _metrics(tally, opening, succeeded, job.settings.csv_metrics)
+    return Outcome(succeeded, tuple(_errors(tally, opening, succeeded)), metrics, files)
 
 
 def without_files(accepted: bool) -> Outcome:
@@ -66,56 +106,76 @@ def without_files(accepted: bool) -> Outcome:
     return Outcome(accepted, () if accepted else (error,))
 
 
-def is_csv(input_format: Json) -> bool:
-    """Say whether the files of a batch are CSV."""
-    return str(input_format.get("format")).lower() == "csv"
-
-
 def is_nested(schema: Json) -> bool:
     """Say whether a schema has fields within fields, which CSV cannot express."""
     fields: Iterable[Any] = schema.get("properties", {}).values()
     return any(each.get("type") in ("object", "array") for each in fields)
 
 
-def _read(path: Path, input_format: Json, tally: _Tally, stopped: Callable[[], bool]) -> None:
+def _format(opening: Opening) -> str:
+    return str(opening.input_format.get("format")).lower()
+
+
+def _read_all(job: Job, tally: _Tally, reports: Reports) -> None:
+    if _format(job.opening) == "csv" and is_nested(job.schema):
+        error = {"code": UNREADABLE_FILE, "description": "CSV files can be ingested into a flat schema only."}
+        tally.file_errors.append(error)
+    check = _check(job)
+    for file in job.files:
+        _read(job, job.store.file(file.stored_as), check, tally, reports)
+
+
+def _check(job: Job) -> Check:
+    """Return the check of a batch's rows. Those of CSV are not validated, those of Parquet have their types already."""
+    if _format(job.opening) != "json":
+        return lambda row: ()
+    return row_check(job.schema, unknown_fields=job.settings.unknown_fields == "ignored")
+
+
+def _read(job: Job, path: Path, check: Check, tally: _Tally, reports: Reports) -> None:
+    input_format = job.opening.input_format
     tally.files += 1
     tally.size += path.stat().st_size
     try:
         check_file(path, input_format)
-        if has_rows(input_format):
-            for row in reader_for(input_format)(path, input_format):
-                _count(row, tally)
-                if stopped():
-                    raise Stopped
+        rows: Iterator[Any] = (
+            reader_for(input_format)(path, input_format) if has_rows(input_format) else iter(())
+        )
+        for row in rows:
+            tally.rows += 1
+            flaws = _CORRUPT if isinstance(row, BadRow) else check(row)
+            if flaws:
+                tally.reject(flaws)
+                reports.reject(row, flaws)
+            if job.stopped():
+                raise Stopped
     except BadFile as error:
         tally.file_errors.append({"code": error.code, "description": error.description})
-
-
-def _count(row: Row, tally: _Tally) -> None:
-    tally.rows += 1
-    if isinstance(row, BadRow):
-        tally.bad_rows[row.code] += 1
 
 
 def _errors(tally: _Tally, opening: Opening, succeeded: bool) -> Sequence[Json]:
     if not tally.failed:
         return tally.file_errors
+    if not opening.diagnostics:
+        hint = "Some rows have errors. Send them again with error diagnostics enabled to learn which."
+        return [*tally.file_errors, {"code": DIAGNOSTICS_WERE_OFF, "description": hint}]
     ingested = tally.rows - tally.failed if succeeded else 0
-    by_code = [_row_error(code, count, opening.diagnostics) for code, count in tally.bad_rows.items()]
-    if opening.diagnostics:
-        summary = f"{tally.failed} rows have errors, {ingested} rows were ingested. See the diagnostic files."
-        return [*tally.file_errors, {"code": PARTLY_INGESTED, "description": summary}, *by_code]
-    hint = f"{tally.failed} rows have errors. Send them again with error diagnostics enabled to learn which."
-    return [*tally.file_errors, {"code": DIAGNOSTICS_WERE_OFF, "description": hint}, *by_code]
+    summary = f"{tally.failed} rows have errors, {ingested} rows were ingested. See the diagnostic files."
+    by_kind = [_row_error(kind, rows) for kind, rows in tally.bad_rows.items()]
+    return [*tally.file_errors, {"code": PARTLY_INGESTED, "description": summary}, *by_kind]
 
 
-def _row_error(code: str, count: int, diagnostics: bool) -> Json:
-    error = {"code": code, "description": "The row is corrupt and cannot be parsed."}
-    return {**error, "recordCount": count} if diagnostics else error
+def _row_error(kind: Kind, rows: _Rows) -> Json:
+    return {
+        "code": kind.code,
+        "description": kind.description,
+        "recordCount": rows.count,
+        "rows": rows.texts,
+    }
 
 
 def _metrics(tally: _Tally, opening: Opening, succeeded: bool, csv_metrics: bool) -> dict[str, int]:
-    if is_csv(opening.input_format) and not csv_metrics:
+    if _format(opening) == "csv" and not csv_metrics:
         return {}
     metrics = {"inputByteSize": tally.size, "inputFileCount": tally.files}
     if succeeded:

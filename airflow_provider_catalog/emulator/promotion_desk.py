@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from .batches import Batch, Outcome
 from .lifecycle import RUNNING, Step, promotion
-from .promotion import Stopped, ingest, without_files
+from .promotion import Job, Stopped, ingest, without_files
 
 if TYPE_CHECKING:
     from .platform import Platform
@@ -61,15 +61,18 @@ class PromotionDesk:
             _log.error("The files of a batch could not be read: it stays as it is.", exc_info=error)
 
     def _outcome(self, batch: Batch) -> Outcome:
-        settings = self._platform.settings
-        paths = self._platform.batches.paths_of(batch)
-        if not paths:
-            return without_files(accepted=settings.empty_batch == "success")
-        schema = self._platform.schema_of(batch.sandbox, batch.opening.dataset_id)
-        return ingest(batch.opening, paths, schema, settings.csv_metrics, self._stopped.is_set)
+        platform, opening = self._platform, batch.opening
+        files = tuple(batch.files.values())
+        if not files:
+            return without_files(accepted=platform.settings.empty_batch == "success")
+        schema = platform.schema_of(batch.sandbox, opening.dataset_id)
+        return ingest(
+            Job(opening, files, schema, platform.settings, platform.store, stopped=self._stopped.is_set)
+        )
 
     def _end(self, batch: Batch, outcome: Outcome, signalled_at: float) -> None:
         if batch.plan[-1].status not in RUNNING:  # aborted in the meantime
+            self._platform.store.delete(file.stored_as for file in outcome.reports)
             return
         settings = self._platform.settings
         word = settings.success_word if outcome.succeeded else settings.failure_word

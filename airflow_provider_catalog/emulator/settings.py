@@ -83,11 +83,35 @@ class Settings:
     batch_has_id: bool = False
     """Whether a Catalog batch repeats its id among its fields: live samples do, the specification does not."""
 
+    unknown_fields: Literal["rejected", "ignored"] = "rejected"
+    """What becomes of a row with a field that the schema lacks. Of batches nothing is said, except that their files hold
+    a subset of the schema's fields; validation of streams, which is documented, refuses such a row."""
+
+    diagnostics_retention: float = 30 * 86_400
+    """How long after a batch has ended its diagnostics can be read: "up to 30 days"."""
+
+    diagnostics_rows: int = 1000
+    """Most lines in one file of diagnostics. That there may be several is documented, how long they are is not."""
+
+    sample_file: Literal["row_errors_sample.json", "row_error_samples.json"] = "row_errors_sample.json"
+    """The name of the sample of row errors: the specification has both."""
+
+    link_base: str = ""
+    """Scheme, host and port of the links in answers; empty for those under which the client has come. Adobe's samples
+    have ``https://platform.adobe.io:443``."""
+
+    range_limit: int = 8_000_000
+    """Most bytes in the answer to a request for a range. It may hold less than was asked for, the specification says."""
+
+    head_of_small_files: bool = True
+    """Whether HEAD finds a file that was uploaded in one piece. The specification speaks of large ones."""
+
     scalar_tags: bool = True
     """Whether ``acp_*`` tags are bare values (live samples) rather than lists of strings (specification)."""
 
 
 SECRET_SETTINGS = frozenset({"client_secret"})
+_POSITIVE = frozenset({"diagnostics_rows", "range_limit"})
 
 
 def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
@@ -125,4 +149,6 @@ def _converted(name: str, hint: Any, value: Any) -> Any:
         raise InvalidSetting(f"{name} is a number, not {value!r}") from None
     if not 0 <= number < float("inf"):
         raise InvalidSetting(f"{name} is not negative, and finite, not {value!r}")
+    if number < 1 and name in _POSITIVE:
+        raise InvalidSetting(f"{name} is at least 1, not {value!r}")
     return number

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -47,11 +47,14 @@ class Store:
         """Return the path of a file by the name that `new_file` gave it."""
         return self._files / name
 
+    def delete(self, names: Iterable[str]) -> None:
+        """Delete files by the names that `new_file` gave them."""
+        for name in names:
+            self.file(name).unlink(missing_ok=True)
+
     def sweep(self, known: Container[str]) -> None:
         """Delete the files that no object names: uploads that were cut short when the emulator ended."""
-        for entry in os.scandir(self._files):
-            if entry.name not in known:
-                os.unlink(entry)
+        self.delete(entry.name for entry in os.scandir(self._files) if entry.name not in known)
 
     def clear(self) -> None:
         """Forget all objects and files."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import requests
@@ -68,6 +69,23 @@ class Client:
         return self.call(
             "PUT", path, data=data, headers={"Content-Type": "application/octet-stream", **headers}
         )
+
+    def add_dataset(self, fields: dict[str, Any], **more: Any) -> str:
+        """Add a dataset whose schema has these fields; return its id."""
+        schema = {"title": "Things", "type": "object", "properties": fields, **more}
+        schema_id = self.call("POST", "schemaregistry/tenant/schemas", json=schema).json()["$id"]
+        reference = {"id": schema_id, "contentType": "application/vnd.adobe.xed+json;version=1"}
+        answer = self.call("POST", "catalog/dataSets", json={"name": "Things", "schemaRef": reference})
+        return str(answer.json()[0].rpartition("/")[2])
+
+    def meta(self, batch_id: str, path: str, **options: Any) -> requests.Response:
+        return self.get(f"export/batches/{batch_id}/meta", params={"path": path}, **options)
+
+    def report(self, batch_id: str, path: str) -> list[Any]:
+        """Return the lines of a diagnostics file."""
+        answer = self.meta(batch_id, path)
+        assert answer.status_code == 200, answer.text
+        return [json.loads(line) for line in answer.text.splitlines()]
 
     def signal(self, batch_id: str, action: str = "COMPLETE") -> requests.Response:
         return self.call("POST", f"import/batches/{batch_id}", params={"action": action})

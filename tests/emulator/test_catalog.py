@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_catalog.emulator.seeds import CRM_PROFILES, LOYALTY_MEMBERS, PAGE_VIEWS
 
-from .client import Client
+from .client import ORG, Client
 
 SCHEMA = {
     "id": "https://ns.adobe.com/localtenant/schemas/crm_profiles",
@@ -236,6 +236,48 @@ def test_datasets_are_found_by_id_name_and_tag(api: Client) -> None:
     assert list(api.get("catalog/dataSets?name=Page views").json()) == [PAGE_VIEWS]
     assert list(api.get("catalog/dataSets?tags=adobe/pqs/table:loyalty*").json()) == [LOYALTY_MEMBERS]
     assert api.get("catalog/dataSets/nothing").status_code == 404
+
+
+def test_the_last_batches_of_datasets(api: Client, five: list[str]) -> None:
+    loading = api.open(PAGE_VIEWS)
+    api.advance(1)
+    found = api.get("catalog/lastBatches").json()
+    assert found.keys() == {CRM_PROFILES, PAGE_VIEWS}
+    crm, views = found[CRM_PROFILES], found[PAGE_VIEWS]
+    assert crm.pop("created") == api.batch(five[3])["created"]
+    assert crm.pop("updated") == api.batch(five[3])["updated"]
+    assert crm == {
+        "lastBatchId": five[3],
+        "lastBatchStatus": "failed",
+        "lastSuccessfulBatchId": five[2],
+        "lastFailedBatchId": five[3],
+        "imsOrg": ORG,
+        "sandboxId": api.batch(five[3])["sandboxId"],
+    }
+    assert (views["lastBatchId"], views["lastBatchStatus"]) == (loading, "loading")
+    assert views["lastFailedBatchId"] == five[4]
+    assert "lastSuccessfulBatchId" not in views
+
+
+@pytest.mark.parametrize(
+    ("query", "datasets"),
+    [
+        (f"dataSetId={CRM_PROFILES}", {CRM_PROFILES}),
+        (f"dataSetId={CRM_PROFILES},{PAGE_VIEWS}", {CRM_PROFILES, PAGE_VIEWS}),
+        ("dataSetId=none", set()),
+        ("lastBatchStatus=failed", {CRM_PROFILES, PAGE_VIEWS}),
+        ("lastBatchStatus=success", set()),
+        ("orderBy=desc:created&limit=1", {PAGE_VIEWS}),
+        ("orderBy=desc:created&limit=1&start=1", {CRM_PROFILES}),
+    ],
+)
+def test_last_batches_can_be_filtered(api: Client, five: list[str], query: str, datasets: set[str]) -> None:
+    assert api.get(f"catalog/lastBatches?{query}").json().keys() == datasets
+
+
+def test_last_batches_lag_like_everything(api: Client) -> None:
+    api.open()
+    assert api.get("catalog/lastBatches").json() == {}
 
 
 def test_a_new_dataset_takes_batches(api: Client) -> None:

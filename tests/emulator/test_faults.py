@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 import requests
 
+from airflow_provider_catalog.emulator.seeds import CRM_PROFILES
 from airflow_provider_catalog.emulator.server import Emulator
 
 from .client import Client
@@ -118,6 +121,93 @@ def test_a_connection_is_dropped_before_or_after_the_work(api: Client, moment: s
     api.advance(1)
     assert len(api.get("catalog/batches?externalId=run-1").json()) == batches
     assert [entry["status"] for entry in api.requests("?method=POST&path=/data/")] == ["dropped"]
+
+
+def put(api: Client, batch_id: str) -> None:
+    api.put(batch_id, b'{"_id": "1"}\n', "late.json")
+
+
+def is_uploaded(api: Client, batch_id: str) -> bool:
+    path = f"import/batches/{batch_id}/datasets/{CRM_PROFILES}/files/late.json"
+    return api.call("HEAD", path).status_code == 200
+
+
+def signalled(action: str) -> Callable[[Client, str], object]:
+    return lambda api, batch_id: api.signal(batch_id, action)
+
+
+def is_in(status: str) -> Callable[[Client, str], bool]:
+    def check(api: Client, batch_id: str) -> bool:
+        api.advance(10)
+        return api.status(batch_id) == status
+
+    return check
+
+
+def new_schema(api: Client, batch_id: str) -> None:
+    body = {"title": "Late", "type": "object"}
+    api.call("POST", "schemaregistry/tenant/schemas", json=body)
+
+
+def has_new_schema(api: Client, batch_id: str) -> bool:
+    headers = {"Accept": "application/vnd.adobe.xed+json"}
+    found = api.get("schemaregistry/tenant/schemas", headers=headers).json()["results"]
+    return "Late" in [each["title"] for each in found]
+
+
+def new_dataset(api: Client, batch_id: str) -> None:
+    schema = {"id": "https://ns.adobe.com/localtenant/schemas/crm_profiles", "contentType": "x"}
+    api.call("POST", "catalog/dataSets", json={"name": "Late", "schemaRef": schema})
+
+
+def has_new_dataset(api: Client, batch_id: str) -> bool:
+    api.advance(1)
+    return bool(api.get("catalog/dataSets?name=Late").json())
+
+
+WORK: dict[str, tuple[Callable[[Client, str], object], Callable[[Client, str], bool]]] = {
+    "upload": (put, is_uploaded),
+    "COMPLETE": (signalled("COMPLETE"), is_in("success")),
+    "ABORT": (signalled("ABORT"), is_in("aborted")),
+    "FAIL": (signalled("FAIL"), is_in("failed")),
+    "new schema": (new_schema, has_new_schema),
+    "new dataset": (new_dataset, has_new_dataset),
+}
+
+
+@pytest.mark.parametrize("effect", [{"drop": "after"}, {"status": 503, "after": True}], ids=str)
+@pytest.mark.parametrize("name", WORK)
+def test_every_answer_can_be_lost_after_the_work_was_done(
+    api: Client, name: str, effect: dict[str, Any]
+) -> None:
+    work, is_done = WORK[name]
+    batch_id = api.open()
+    api.put(batch_id, b'{"_id": "1"}\n')
+    assert not is_in("nothing of the kind")(api, batch_id)
+    api.fault(effect)
+    with contextlib.suppress(requests.RequestException):
+        work(api, batch_id)
+    assert is_done(api, batch_id)
+
+
+@pytest.mark.parametrize("path", ["ims/token/v3", "data/foundation/catalog/batches"])
+def test_answers_that_only_tell_can_be_lost_too(api: Client, path: str) -> None:
+    api.fault({"drop": "after"}, {"path": f"/{path}"})
+    with pytest.raises(requests.ConnectionError):
+        api.token() if path.startswith("ims") else api.get("catalog/batches")
+
+
+def test_files_and_heads_are_lost_and_cut_like_other_answers(api: Client) -> None:
+    batch_id = str(api.ingest(b'{"_id": "1"}\n')["externalId"])
+    path = f"export/files/{batch_id}-1?path=part-0"
+    api.fault({"drop": "after"})
+    with pytest.raises(requests.ConnectionError):
+        api.get(path)
+    api.fault({"truncate": 5})
+    with pytest.raises(requests.exceptions.ChunkedEncodingError, match="5 bytes read"):
+        api.get(path)
+    api.fault({"delay": 0, "after": True})
+    assert api.call("HEAD", path).headers["Content-Length"] == "13"
 
 
 def test_a_reset_is_one_on_the_socket(api: Client, emulator: Emulator) -> None:

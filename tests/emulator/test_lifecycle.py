@@ -154,6 +154,38 @@ def test_a_replayed_batch_becomes_inactive_when_its_successor_succeeds(api: Clie
     assert (api.status(old), api.status(new)) == ("inactive", "success")
     assert api.batch(old)["tags"]["acp_successor"] == [new]
     assert api.batch(old)["completed"]
+    assert api.batch(new)["replay"] == {"reason": "replace", field: [name]}
+
+
+def test_every_batch_of_an_external_id_is_replaced_at_once(api: Client) -> None:
+    old = [api.ingest(ROW, externalId="run-1", tags={"n": [str(n)]})["tags"]["n"] for n in range(2)]
+    assert old == [["0"], ["1"]]
+    api.ingest(ROW, externalId="run-2", replay={"predecessorsByExternalId": ["$run-1"]})
+    found = api.get("catalog/batches?externalId=run-1").json().values()
+    assert [batch["status"] for batch in found] == ["inactive", "inactive"]
+
+
+@pytest.mark.parametrize("field", ["predecessors", "predecessorsByExternalId"])
+def test_an_external_id_is_no_id(api: Client, field: str) -> None:
+    old = api.ingest(ROW, externalId="run-1")
+    [(old_id, _)] = api.get("catalog/batches?externalId=run-1").json().items()
+    name = "run-1" if field == "predecessors" else old_id
+    api.ingest(ROW, replay={field: [f"${name}"]})
+    assert (old["status"], api.status(old_id)) == ("success", "success")
+
+
+def test_a_batch_replaces_neither_itself_nor_what_comes_later(api: Client) -> None:
+    replay = {"reason": "replace", "predecessorsByExternalId": ["$run-1"]}
+    assert api.ingest(ROW, externalId="run-1", replay=replay)["status"] == "success"
+    assert api.ingest(ROW, externalId="run-1")["status"] == "success"
+    assert api.ingest(ROW, externalId="run-1")["status"] == "success"
+
+
+def test_a_batch_of_another_sandbox_is_not_replaced(api: Client, emulator: Emulator) -> None:
+    old = brought_to(api, "success")
+    elsewhere = Client(emulator, "prod")
+    assert elsewhere.ingest(ROW, replay={"predecessors": [f"${old}"]})["status"] == "success"
+    assert api.status(old) == "success"
 
 
 def test_a_failed_successor_replaces_nothing(api: Client) -> None:
@@ -170,6 +202,18 @@ def test_the_other_words_for_success_and_failure_can_be_chosen(api: Client, sett
     word = {"success_word": "active", "failure_word": "failure"}[setting]
     api.set(**{setting: word})
     assert api.ingest(row)["status"] == word
+
+
+def test_a_batch_says_where_its_failed_rows_are_whoever_made_it_fail(api: Client) -> None:
+    for forced in (False, True):
+        batch_id = api.open()
+        if forced:
+            api.steer(f"batches/{batch_id}", {"status": "failure"})
+        else:
+            api.signal(batch_id, "FAIL")
+        api.advance(1)
+        assert api.batch(batch_id)["failedBatchLocation"].endswith(batch_id)
+    assert "failedBatchLocation" not in api.batch(brought_to(api, "aborted"))
 
 
 def completed(api: Client) -> str:

@@ -54,13 +54,16 @@ def test_the_page_of_a_dataset_shows_its_batches_only(api: Client) -> None:
 
 
 def test_the_page_of_a_batch_shows_files_and_errors(api: Client) -> None:
-    batch_id = api.open()
-    api.put(batch_id, b"broken", "day=1/part.json")
+    batch_id = api.open(enableErrorDiagnostics=True)
+    api.put(batch_id, b"broken\n" * 4321, "day=1/part.json")
     api.signal(batch_id)
     api.advance(10)
     shown = page(api, f"/ui/dev/batches/{batch_id}")
     assert "day=1/part.json" in shown
     assert "INGEST-1401-400" in shown
+    assert "4,321" in shown
+    assert "meta/row_errors/parsing_errors_4.json" in shown
+    assert "failed/_SUCCESS" in shown
     assert "broken" not in shown
 
 

@@ -44,12 +44,12 @@ def test_every_record_of_every_file_counts(api: Client) -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        b'[{"a": 1}, {"a": 2}]',
-        b'[\n {\n  "a": [1,\n 2]},\n {"a": "]"}\n]\n',
-        b'{"a": 1}{"a": 2}',
-        b'{"a": 1}\n\n{"a":\n 2}\n',
-        b'\xef\xbb\xbf[{"a": 1}, {"a": 2}]',
-        b'[{"a": "' + b"x" * 600_000 + b'"}, {"a": "' + b"y" * 300_000 + b'"}]',
+        b'[{"_id": 1}, {"_id": 2}]',
+        b'[\n {\n  "identityMap": {"CRMID": [{},\n {}]}},\n {"_id": "]"}\n]\n',
+        b'{"_id": 1}{"_id": 2}',
+        b'{"_id": 1}\n\n{"_id":\n 2}\n',
+        b'\xef\xbb\xbf[{"_id": 1}, {"_id": 2}]',
+        b'[{"_id": "' + b"x" * 600_000 + b'"}, {"_id": "' + b"y" * 300_000 + b'"}]',
     ],
     ids=["array", "spread out", "concatenated", "several lines", "byte order mark", "long"],
 )
@@ -59,22 +59,47 @@ def test_multi_line_json_may_be_an_array_or_objects(api: Client, content: bytes)
 
 
 @pytest.mark.parametrize(
-    "content",
-    [
-        b'[{"a": 1}',
-        b'[{"a": 1} {"a": 2}]',
-        b'[{"a": 1}] x',
-        b"[1, 2]",
-        b'{"a": NaN}',
-        b"\xff\xfe",
-        b"[" * 100_000,
-    ],
-    ids=["no end", "no comma", "more", "no objects", "NaN", "not UTF-8", "deep"],
+    "row", ['{"_id": 1}', '{"person": {"birthYear": 1970}}', '{"_id": "\\ud83d\\ude00"}']
 )
-def test_broken_multi_line_json_fails_the_batch(api: Client, content: bytes) -> None:
-    batch = api.ingest(content, inputFormat=MULTI_LINE)
+@pytest.mark.parametrize("shift", [0, 5, 11])
+def test_it_makes_no_difference_where_a_file_is_cut_in_reading(api: Client, row: str, shift: int) -> None:
+    rows = [" " * shift, *[row] * 30_000]
+    batch = api.ingest("".join(rows).encode(), inputFormat=MULTI_LINE)
+    assert (batch["status"], batch["recordCount"]) == ("success", 30_000)
+
+
+@pytest.mark.parametrize(
+    ("content", "good", "rest"),
+    [
+        (b'[{"_id": 1}', 1, ""),
+        (b'[{"_id": 1} {"_id": 2}]', 1, '{"_id": 2}]'),
+        (b'[{"_id": 1}] x', 1, "x"),
+        (b'[{"_id": 1}, {"_id": tru' + b" " * 300_000 + b'"}]', 1, None),
+        (b"[1]", 0, "1"),
+        (b'{"_id": NaN}', 0, '{"_id": NaN}'),
+        (b'{"_id": 1e999}', 0, '{"_id": 1e999}'),
+        (b"\xff\xfe", 0, ""),
+        (b"[" * 100_000, 0, None),
+    ],
+    ids=["no end", "no comma", "more", "a word", "no object", "NaN", "infinite", "not UTF-8", "deep"],
+)
+def test_what_cannot_be_read_on_is_one_bad_row(
+    api: Client, content: bytes, good: int, rest: str | None
+) -> None:
+    batch = api.ingest(content, inputFormat=MULTI_LINE, enableErrorDiagnostics=True)
     assert batch["status"] == "failed"
-    assert "INGEST-1401-400" in codes(batch)
+    assert codes(batch) == ["INGEST-1212-400", "INGEST-1401-400"]
+    assert (batch["recordCount"], batch["failedRecordCount"]) == (good + 1, 1)
+    [line] = api.report(batch["externalId"], "row_errors/parsing_errors_0.json")
+    assert rest is None or line["_corrupt_record"] == rest
+
+
+def test_of_a_file_that_cannot_be_read_on_the_beginning_of_the_rest_is_told(api: Client) -> None:
+    content = b'[{"_id": 1}, {"_id": oops},' + b'{"_id": 2},' * 200_000
+    batch = api.ingest(content, inputFormat=MULTI_LINE, enableErrorDiagnostics=True)
+    [line] = api.report(batch["externalId"], "row_errors/parsing_errors_0.json")
+    assert line["_corrupt_record"].startswith('{"_id": oops}')
+    assert len(line["_corrupt_record"]) == 65_536
 
 
 def test_an_array_over_several_lines_fails_a_json_lines_batch(api: Client) -> None:
@@ -88,8 +113,8 @@ def test_an_array_over_several_lines_fails_a_json_lines_batch(api: Client) -> No
 def test_one_bad_row_fails_a_batch_that_allows_none(api: Client) -> None:
     batch = api.ingest(lines(999, bad=1))
     assert batch["status"] == "failed"
-    assert codes(batch) == ["INGEST-1211-400", "INGEST-1401-400"]
-    assert not any("recordCount" in error for error in batch["errors"])
+    assert codes(batch) == ["INGEST-1211-400"]  # which rows, and why, is told only if diagnostics are on
+    assert batch["errors"][0].keys() == {"code", "description"}
     assert batch["metrics"]["outputRecordCount"] == 0
     assert (batch["recordCount"], batch["failedRecordCount"]) == (1000, 1)
 

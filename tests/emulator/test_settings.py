@@ -38,6 +38,8 @@ def test_values_come_from_json_or_from_a_command_line(name: str, value: Any, exp
         ("token_lifetime", "inf", "finite"),
         ("token_lifetime", "nan", "finite"),
         ("small_file_limit", None, "number"),
+        ("diagnostics_rows", 0, "at least 1"),
+        ("range_limit", 0, "at least 1"),
         ("bodies", "xml", "one of empty, json"),
         ("created_status", 204, "one of 200, 201"),
         ("external_id_unique", "maybe", "one of true, false"),

@@ -23,7 +23,7 @@ from airflow_provider_catalog.operators.batch import (
 )
 from airflow_provider_catalog.sensors.batch import BatchSensor
 
-ROWS = '{"gender": "female"}\n{"gender": "male"}\n{"gender": "female"}\n'
+ROWS = '{"person": {"gender": "female"}}\n{"person": {"gender": "male"}}\n{"person": {"gender": "female"}}\n'
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ TRANSIENT: dict[str, dict[str, Any]] = {
 @pytest.fixture
 def rows(tmp_path: Path) -> str:
     path = tmp_path / "rows.json"
-    path.write_text('{"gender": "female"}\n')
+    path.write_text('{"person": {"gender": "female"}}\n')
     return str(path)
 
 

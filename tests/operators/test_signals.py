@@ -40,7 +40,7 @@ def test_one_signal_is_sent_and_the_batch_is_named(
 
 def test_a_completed_batch_is_promoted_with_its_rows(desk: Desk, tmp_path: Path) -> None:
     rows = tmp_path / "rows.json"
-    rows.write_text('{"gender": "female"}\n{"gender": "male"}\n')
+    rows.write_text('{"person": {"gender": "female"}}\n{"person": {"gender": "male"}}\n')
     batch_id = desk.open_batch()
     run_task(UploadFilesOperator(task_id="t", batch_id=batch_id, dataset_id=CRM_PROFILES, files=str(rows)))
     run_task(CompleteBatchOperator(task_id="t", batch_id=batch_id))

@@ -16,5 +16,5 @@ def platform_of(request: Request) -> Platform:
 
 
 def base_url(request: Request) -> str:
-    """Return scheme, host and port under which the client reached the emulator."""
-    return str(request.base_url).rstrip("/")
+    """Return scheme, host and port for links: those under which the client has come, unless set otherwise."""
+    return (platform_of(request).settings.link_base or str(request.base_url)).rstrip("/")

@@ -15,6 +15,7 @@ from ..gateway import sandbox_of
 from ..ingestion import (
     act,
     batch_for_upload,
+    batch_of_dataset,
     check_remote_path,
     find_batch,
     open_batch,
@@ -27,6 +28,7 @@ from ..problems import problem
 from . import platform_of
 
 _ROOT = "/data/foundation/import/batches"
+_FILE = f"{_ROOT}/{{batch}}/datasets/{{dataset}}/files/{{path:path}}"
 _TEXT = {"type": "string", "minLength": 1}
 _CHARACTER = {"type": "string", "minLength": 1, "maxLength": 1}
 _DOLLAR_IDS = {"type": "array", "items": {"type": "string", "pattern": r"^\$\S+$"}}
@@ -90,6 +92,19 @@ async def put(request: Request) -> Response:
     created = put_file(platform, batch, stored)
     status = platform.settings.created_status if created else 200
     return _answer(platform, {"name": stored.path, "sizeInBytes": stored.size}, status)
+
+
+async def head(request: Request) -> Response:
+    """``HEAD /batches/{id}/datasets/{id}/files/{path}``: which bytes of a file have arrived."""
+    platform = platform_of(request)
+    batch = batch_of_dataset(
+        platform, sandbox_of(request), request.path_params["batch"], request.path_params["dataset"]
+    )
+    file = batch.files.get(request.path_params["path"])
+    if file is None or not platform.settings.head_of_small_files:
+        raise problem(404, f"The batch {batch.id} has no such file.")
+    # How the header is written, no page shows. This is how HTTP writes a range, whose last byte counts.
+    return Response(headers={"Range": f"bytes=0-{file.size - 1}"} if file.size else None)
 
 
 async def signal(request: Request) -> Response:
@@ -192,6 +207,7 @@ on_errors = {ClientDisconnect: client_is_gone}
 
 routes = [
     Route(_ROOT, create_batch, methods=["POST"]),
-    Route(f"{_ROOT}/{{batch}}/datasets/{{dataset}}/files/{{path:path}}", put, methods=["PUT"]),
+    Route(_FILE, put, methods=["PUT"]),
+    Route(_FILE, head, methods=["HEAD"]),
     Route(f"{_ROOT}/{{batch}}", signal, methods=["POST"]),
 ]

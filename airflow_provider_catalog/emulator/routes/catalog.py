@@ -17,6 +17,7 @@ from ..bodies import json_object, require_catalog_json
 from ..catalog import batch_document
 from ..clock import milliseconds
 from ..gateway import sandbox_of
+from ..lifecycle import FAILED, SUCCEEDED
 from ..platform import Platform
 from ..problems import generic
 from ..query import Query, moment_test, parse, tags_test, value_test
@@ -46,6 +47,11 @@ _BATCH_FILTERS = {
     "dataSet": lambda value: value_test(value, _datasets_of),
 }
 _DATASET_FILTERS = {**_BY_MOMENT, "tags": tags_test}
+
+_LAST_FIELDS = frozenset(
+    {"lastBatchId", "lastBatchStatus", "lastSuccessfulBatchId", "lastFailedBatchId", "created", "updated"}
+)
+_LAST_FILTERS = {"dataSetId": lambda value: value_test(value, lambda key, body: [key])}
 
 _TEXT = {"type": "string", "minLength": 1}
 _NEW_DATASET = Draft202012Validator(
@@ -77,6 +83,18 @@ async def list_batches(request: Request) -> Response:
     ids = request.query_params.get("batch", "!")
     candidates = None if ids.startswith("!") else ids.split(",")  # the filter alone would look at every batch
     return JSONResponse(query.select(_batches(platform_of(request), sandbox_of(request), candidates)))
+
+
+async def list_last_batches(request: Request) -> Response:
+    """``GET /lastBatches``: of each dataset that has batches, which came last."""
+    platform, sandbox = platform_of(request), sandbox_of(request)
+    query = parse(request.query_params.multi_items(), _LAST_FIELDS, _LAST_FILTERS)
+    oldest_first = sorted(_batches(platform, sandbox), key=lambda each: (each[1]["created"], each[0]))
+    found: dict[str, Json] = {}
+    for batch_id, body in oldest_first:
+        for dataset_id in _datasets_of(batch_id, body):
+            found[dataset_id] = {**found.get(dataset_id, {}), **_as_last(batch_id, body)}
+    return JSONResponse(query.select(found.items()))
 
 
 async def get_batches(request: Request) -> Response:
@@ -149,6 +167,16 @@ def _datasets_of(key: str, body: Json) -> list[Any]:
     return [each["id"] for each in body["relatedObjects"] if each["type"] == "dataSet"]
 
 
+def _as_last(batch_id: str, body: Json) -> Json:
+    """Return what a dataset's entry says if this is its newest batch so far."""
+    last = {"lastBatchId": batch_id, "lastBatchStatus": body["status"]}
+    if body["status"] in SUCCEEDED:
+        last["lastSuccessfulBatchId"] = batch_id
+    if body["status"] in FAILED:
+        last["lastFailedBatchId"] = batch_id
+    return {**last, **{name: body[name] for name in ("imsOrg", "sandboxId", "created", "updated")}}
+
+
 def _defaults(body: Json, schema: Json) -> Json:
     """Return what a dataset gets if its creator says nothing about it."""
     table = "".join(character if character.isalnum() else "_" for character in body["name"].lower())
@@ -163,6 +191,7 @@ def _defaults(body: Json, schema: Json) -> Json:
 routes = [
     Route(f"{_ROOT}/batches", list_batches),
     Route(f"{_ROOT}/batches/{{ids}}", get_batches),
+    Route(f"{_ROOT}/lastBatches", list_last_batches),
     Route(f"{_ROOT}/dataSets", list_datasets, methods=["GET"]),
     Route(f"{_ROOT}/dataSets", create_dataset, methods=["POST"]),
     Route(f"{_ROOT}/dataSets/{{ids}}", get_datasets),

@@ -6,11 +6,8 @@ as they were uploaded.
 
 from __future__ import annotations
 
-from typing import Any
-from urllib.parse import quote
-
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from ..batches import Batch, Json
@@ -19,11 +16,11 @@ from ..gateway import sandbox_of
 from ..ingestion import find_batch
 from ..lifecycle import SUCCEEDED
 from ..platform import Platform
-from ..problems import generic, problem
+from ..problems import problem
 from . import base_url, platform_of
+from .listing import content, here, named_file, page
 
 _ROOT = "/data/foundation/export"
-_PAGE = 100
 
 
 async def list_batch_files(request: Request) -> Response:
@@ -31,7 +28,7 @@ async def list_batch_files(request: Request) -> Response:
     platform = platform_of(request)
     batch = find_batch(platform, sandbox_of(request), request.path_params["batch"])
     items = [_dataset_file(request, platform, batch)] if _promoted(platform, batch) else []
-    return _page(request, items)
+    return page(request, items)
 
 
 async def get_file(request: Request) -> Response:
@@ -43,14 +40,11 @@ async def get_file(request: Request) -> Response:
         raise problem(404, f"The file {file_id} does not exist.")
     path = request.query_params.get("path")
     if path is None:
-        return _page(
-            request, [_part(request, file_id, each.path, each.size) for each in batch.files.values()]
-        )
+        parts = batch.files.values()
+        return page(request, [named_file(here(request), each.path, each.path, each.size) for each in parts])
     if path not in batch.files:
         raise problem(404, f"The file {file_id} has no part {path}.")
-    return FileResponse(
-        platform.store.file(batch.files[path].stored_as), media_type="application/octet-stream"
-    )
+    return content(request, batch.files[path])
 
 
 def _promoted(platform: Platform, batch: Batch) -> bool:
@@ -76,30 +70,6 @@ def _dataset_file(request: Request, platform: Platform, batch: Batch) -> Json:
         "size": str(metrics.get("outputByteSize", 0)),
         "_links": {"self": {"href": f"{base_url(request)}{_ROOT}/files/{_file_id(batch)}"}},
     }
-
-
-def _part(request: Request, file_id: str, path: str, size: int) -> Json:
-    href = f"{base_url(request)}{_ROOT}/files/{file_id}?path={quote(path, safe='')}"
-    return {"name": path, "length": str(size), "_links": {"self": {"href": href}}}
-
-
-def _page(request: Request, items: list[Any]) -> Response:
-    """Return one page of a list, with a link to the next one if there is more. `count` is the total."""
-    start, limit = _parameter(request, "start", 0, None), _parameter(request, "limit", 1, _PAGE)
-    here = f"{base_url(request)}{request.url.path}"
-    links: Json = {"page": {"href": f"{here}?start={{start}}&limit={{limit}}", "templated": True}}
-    if start + limit < len(items):
-        links["next"] = {"href": f"{here}?start={start + limit}&limit={limit}"}
-    page = {"limit": limit, "count": len(items)}
-    return JSONResponse({"data": items[start : start + limit], "_page": page, "_links": links})
-
-
-def _parameter(request: Request, name: str, least: int, most: int | None) -> int:
-    """Return a paging parameter: by default the start, or a whole page."""
-    value = request.query_params.get(name, str(most or least))
-    if not value.isdecimal() or int(value) < least or (most is not None and int(value) > most):
-        raise generic(400, f"Invalid value for {name}: {value}")
-    return int(value)
 
 
 routes = [

@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from ..batches import Batch, Json
 from ..catalog import batch_document
+from ..diagnostics import reports_of
 from ..platform import Platform
 from ..settings import SANDBOXES
 from . import platform_of
@@ -55,7 +56,7 @@ async def dataset(request: Request) -> Response:
 
 
 async def batch(request: Request) -> Response:
-    """``GET /ui/{sandbox}/batches/{id}``: a batch with its files and errors."""
+    """``GET /ui/{sandbox}/batches/{id}``: a batch with its files, its errors, and the names of its diagnostics."""
     platform = platform_of(request)
     found = platform.batches.get(request.path_params["sandbox"], request.path_params["batch"])
     shown = batch_document(platform, found, platform.clock.now()) if found else None
@@ -64,9 +65,12 @@ async def batch(request: Request) -> Response:
     link = _dataset_link(platform, found.sandbox, found.opening.dataset_id)
     facts = {"External id": found.external_id, "Sandbox": found.sandbox, "Created": _moment(found.created_at)}
     files = _table(("File", "Bytes"), ((escape(each.path), each.size) for each in found.files.values()))
-    errors = _table(("Code", "Description"), (_error(each) for each in shown.get("errors", [])))
+    errors = _table(("Code", "Description", "Rows"), (_error(each) for each in shown.get("errors", [])))
+    reports = reports_of(found, platform.clock.now(), platform.settings.diagnostics_retention)
+    told = _table(("File", "Bytes"), ((escape(each.path), each.size) for each in reports))
     content = f"<p>{_status(shown['status'])} in {link}</p>{_facts(facts)}{_facts(shown.get('metrics', {}))}"
-    return _page(f"Batch {found.id}", f"{content}<h2>Files</h2>{files}<h2>Errors</h2>{errors}")
+    content += f"<h2>Files</h2>{files}<h2>Errors</h2>{errors}<h2>Diagnostics</h2>{told}"
+    return _page(f"Batch {found.id}", content)
 
 
 def _datasets(platform: Platform, sandbox: str, batches: list[Batch]) -> str:
@@ -91,16 +95,14 @@ def _batches(platform: Platform, batches: Iterable[Batch]) -> str:
 def _batch_row(platform: Platform, each: Batch) -> tuple[str | int, ...]:
     shown = batch_document(platform, each, platform.clock.now()) or {}
     metrics = shown.get("metrics", {})
-    counts = [
-        metrics.get(name, "") for name in ("inputRecordCount", "outputRecordCount", "failedRecordCount")
-    ]
+    names = ("inputRecordCount", "outputRecordCount", "failedRecordCount")
     return (
         f'<a href="/ui/{quote(each.sandbox)}/batches/{quote(each.id)}"><code>{escape(each.id)}</code></a>',
         _status(shown.get("status", "")),
         _dataset_link(platform, each.sandbox, each.opening.dataset_id),
         _moment(each.created_at),
         len(each.files),
-        *(count if isinstance(count, int) else escape(str(count)) for count in counts),
+        *(_count(metrics.get(name, "")) for name in names),
     )
 
 
@@ -114,8 +116,14 @@ def _status(status: str) -> str:
     return f'<span class="status {escape(status)}">{escape(status)}</span>'
 
 
-def _error(error: Json) -> tuple[str, str]:
-    return f"<code>{escape(str(error.get('code', '')))}</code>", escape(str(error.get("description", "")))
+def _error(error: Json) -> tuple[str | int, ...]:
+    code = f"<code>{escape(str(error.get('code', '')))}</code>"
+    return code, escape(str(error.get("description", ""))), _count(error.get("recordCount", ""))
+
+
+def _count(value: object) -> str | int:
+    """Return a number as it is, and as text what a test may have put in its place."""
+    return value if isinstance(value, int) else escape(str(value))
 
 
 def _moment(seconds: float) -> str:
