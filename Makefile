@@ -8,6 +8,9 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 python = $(or $(PYTHON),$(error Python 3.11 or newer is needed and was not found. \
     Install it, or say where it is: make $(firstword $(MAKECMDGOALS)) PYTHON=/path/to/python3.11))
 
+# The tests of one real Airflow stay together, in one process.
+on_all_cores = --numprocesses logical --dist loadgroup
+
 # Handed over in the environment, so that any file name survives. A relative one starts where make was called.
 demo: export DEMO_FILE = $(value FILE)
 demo: export DEMO_FOLDER = $(or $(value PWD),$(CURDIR))
@@ -26,10 +29,10 @@ emulator: airflow-3  ## Start the emulator and leave it running until ctrl-C
 test: test-3 test-2.11  ## Run the whole test suite on Airflow 3 and on Airflow 2.11
 
 test-3: airflow-3  ## Run the whole test suite on the newest Airflow 3
-	.venv/airflow-3/bin/python -m pytest
+	.venv/airflow-3/bin/python -m pytest $(on_all_cores)
 
 test-2.11: airflow-2.11  ## Run the whole test suite on Airflow 2.11
-	.venv/airflow-2.11/bin/python -m pytest
+	.venv/airflow-2.11/bin/python -m pytest $(on_all_cores)
 
 lint: airflow-3  ## Check style, format and types
 	.venv/airflow-3/bin/ruff check .

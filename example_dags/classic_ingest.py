@@ -48,6 +48,7 @@ with DAG(
         task_id="open_batch",
         dataset_id="{{ params.dataset_id }}",
         input_format="{{ params.input_format }}",
+        enable_error_diagnostics=True,  # so that the platform says why it rejects rows
     )
     upload = UploadFilesOperator(
         task_id="upload",

@@ -172,10 +172,9 @@ class UploadFilesOperator(CatalogOperator):
         from airflow_provider_catalog.ingest.files import find_files
         from airflow_provider_catalog.ingest.upload import upload_files
 
-        files = find_files(self.files)
         client = self.hook.client
         DatasetLink.push(context, client.settings, self.dataset_id)
-        return upload_files(client, self.batch_id, self.dataset_id, files)
+        return upload_files(client, self.batch_id, self.dataset_id, find_files(self.files))
 
 
 class _SignalOperator(CatalogOperator):

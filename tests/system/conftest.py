@@ -14,8 +14,11 @@ POSTGRESQL_PROBLEM = postgresql_problem()
 # With SQLite, Airflow 2 runs one task at a time, so that it takes minutes: only where there is nothing else.
 DATABASES = ["postgresql"] if AIRFLOW_2 and not POSTGRESQL_PROBLEM else ["sqlite", "postgresql"]
 
+# All tests of a database share its Airflow, so where tests run in several processes, they go to the same one.
+STAGES = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in DATABASES]
 
-@pytest.fixture(scope="session", params=DATABASES)
+
+@pytest.fixture(scope="session", params=STAGES)
 def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
     """All runs have ended: success in each mode of waiting, a failed batch, and a planted leak."""
     home = tmp_path_factory.mktemp(f"airflow-{request.param}")
