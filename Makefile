@@ -37,7 +37,7 @@ test-2.11: airflow-2.11  ## Run the whole test suite on Airflow 2.11
 lint: airflow-3  ## Check style, format and types
 	.venv/airflow-3/bin/ruff check .
 	.venv/airflow-3/bin/ruff format --check .
-	.venv/airflow-3/bin/mypy --strict airflow_provider_catalog
+	.venv/airflow-3/bin/mypy --strict airflow_provider_catalog example_dags
 
 build: tools  ## Build the wheel and the source archive into dist/
 	@rm -rf dist

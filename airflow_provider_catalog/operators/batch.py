@@ -15,7 +15,7 @@ from airflow_provider_catalog.hooks.failures import failing_fast
 from airflow_provider_catalog.links.dataset import DatasetLink
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.common.compat.sdk import Context, XComArg
 
 
 class CatalogOperator(BaseOperator):
@@ -90,27 +90,28 @@ class CreateBatchOperator(CatalogOperator):
     def __init__(
         self,
         *,
-        dataset_id: str,
-        input_format: str | Mapping[str, Any] = "json",
-        tags: Mapping[str, str | Sequence[str]] | None = None,
-        enable_error_diagnostics: bool | str | None = None,
-        partial_ingestion_percent: float | str | None = None,
-        replay_predecessors: str | Sequence[str] | None = None,
-        replay_predecessors_by_external_id: str | Sequence[str] | None = None,
-        replay_reason: str | None = None,
-        external_id: str | None = None,
+        dataset_id: str | XComArg,
+        input_format: str | Mapping[str, Any] | XComArg = "json",
+        tags: Mapping[str, str | Sequence[str]] | XComArg | None = None,
+        enable_error_diagnostics: bool | str | XComArg | None = None,
+        partial_ingestion_percent: float | str | XComArg | None = None,
+        replay_predecessors: str | Sequence[str] | XComArg | None = None,
+        replay_predecessors_by_external_id: str | Sequence[str] | XComArg | None = None,
+        replay_reason: str | XComArg | None = None,
+        external_id: str | XComArg | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.dataset_id = dataset_id
-        self.input_format = input_format
-        self.tags = tags
-        self.enable_error_diagnostics = enable_error_diagnostics
-        self.partial_ingestion_percent = partial_ingestion_percent
-        self.replay_predecessors = replay_predecessors
-        self.replay_predecessors_by_external_id = replay_predecessors_by_external_id
-        self.replay_reason = replay_reason
-        self.external_id = external_id
+        # What stands here is a value only when the templates have been rendered, that is, in work().
+        self.dataset_id: Any = dataset_id
+        self.input_format: Any = input_format
+        self.tags: Any = tags
+        self.enable_error_diagnostics: Any = enable_error_diagnostics
+        self.partial_ingestion_percent: Any = partial_ingestion_percent
+        self.replay_predecessors: Any = replay_predecessors
+        self.replay_predecessors_by_external_id: Any = replay_predecessors_by_external_id
+        self.replay_reason: Any = replay_reason
+        self.external_id: Any = external_id
 
     def work(self, context: Context) -> str:
         """Open the batch, and give its id."""
@@ -157,15 +158,15 @@ class UploadFilesOperator(CatalogOperator):
     def __init__(
         self,
         *,
-        batch_id: str,
-        dataset_id: str,
-        files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        batch_id: str | XComArg,
+        dataset_id: str | XComArg,
+        files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | XComArg,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.batch_id = batch_id
-        self.dataset_id = dataset_id
-        self.files = files
+        self.batch_id: Any = batch_id
+        self.dataset_id: Any = dataset_id
+        self.files: Any = files
 
     def work(self, context: Context) -> dict[str, str | int]:
         """Check all files, then upload them."""
@@ -182,9 +183,9 @@ class _SignalOperator(CatalogOperator):
 
     template_fields: Sequence[str] = (*CatalogOperator.template_fields, "batch_id")
 
-    def __init__(self, *, batch_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, batch_id: str | XComArg, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.batch_id = batch_id
+        self.batch_id: Any = batch_id
 
 
 class CompleteBatchOperator(_SignalOperator):
@@ -197,7 +198,7 @@ class CompleteBatchOperator(_SignalOperator):
         """Signal completion."""
         self.hook.client.complete_batch(self.batch_id)
         self.log.info("The platform has accepted the completion of batch %s.", self.batch_id)
-        return self.batch_id
+        return str(self.batch_id)
 
 
 class AbortBatchOperator(_SignalOperator):
@@ -211,7 +212,7 @@ class AbortBatchOperator(_SignalOperator):
         from airflow_provider_catalog.ingest.ending import abort_batch
 
         abort_batch(self.hook.client, self.batch_id)
-        return self.batch_id
+        return str(self.batch_id)
 
 
 class RevertBatchOperator(_SignalOperator):
@@ -225,4 +226,4 @@ class RevertBatchOperator(_SignalOperator):
         from airflow_provider_catalog.ingest.ending import revert_batch
 
         revert_batch(self.hook.client, self.batch_id)
-        return self.batch_id
+        return str(self.batch_id)

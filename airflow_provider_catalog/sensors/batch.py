@@ -23,7 +23,7 @@ from airflow_provider_catalog.hooks.catalog import DEFAULT_CONN_ID, CatalogHook
 from airflow_provider_catalog.hooks.failures import failing_fast
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.common.compat.sdk import Context, XComArg
 
     from airflow_provider_catalog.ingest.watch import BatchWatch
 
@@ -61,7 +61,7 @@ class BatchSensor(BaseSensorOperator):
     def __init__(
         self,
         *,
-        batch_id: str,
+        batch_id: str | XComArg,
         catalog_conn_id: str = DEFAULT_CONN_ID,
         sandbox_name: str | None = None,
         stalled_grace: float | timedelta = STALLED_GRACE,
@@ -70,7 +70,7 @@ class BatchSensor(BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.batch_id = batch_id
+        self.batch_id: Any = batch_id  # a text when the templates have been rendered
         self.catalog_conn_id = catalog_conn_id
         self.sandbox_name = sandbox_name
         self.stalled_grace = _seconds("stalled_grace", stalled_grace)
