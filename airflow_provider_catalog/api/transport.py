@@ -195,7 +195,7 @@ class _Session(requests.Session):
 
 
 class _UploadAdapter(HTTPAdapter):
-    """Sends bodies in large blocks, which nearly doubles the speed of an upload over the default of 16 KiB."""
+    """Sends bodies in larger blocks than the default of 16 KiB, at which an upload waits for Python and not for the network."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs, blocksize=SEND_BLOCK_BYTES)

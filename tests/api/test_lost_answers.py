@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import requests
 from calls import BATCH, SAFE_CALLS, Call, create, raised_by, rows
 from client_stage import JSON_LINES, MakeClient, Pauses
 from desk import CRM_PROFILES, Desk
@@ -129,6 +130,12 @@ class TestAnswersThatAreLost:
         assert len(server.received) == 1
 
 
+def chain_of(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
 class TestPlatformsThatCannotBeReached:
     @pytest.mark.parametrize(
         "call", [create, *(call for _, call in SAFE_CALLS.values())], ids=["create", *SAFE_CALLS]
@@ -141,6 +148,12 @@ class TestPlatformsThatCannotBeReached:
         assert (error.permanent, error.sent) == (False, False)
         assert "Connection refused" in str(error)
         assert len(pauses) == DEFAULT_ATTEMPTS - 1
+
+    def test_what_is_left_behind_it_keeps_no_request(self, make_client: MakeClient) -> None:
+        error = raised_by(create, make_client(closed_port(), access_token="ready"))
+        causes = list(chain_of(error))
+        assert any(isinstance(cause, requests.RequestException) for cause in causes)
+        assert [cause for cause in causes if getattr(cause, "request", None) is not None] == []
 
     @pytest.mark.parametrize("call", [create, SAFE_CALLS["read"][1]], ids=["create", "read"])
     def test_a_connection_that_is_not_taken_in_time_is_tried_again(

@@ -89,6 +89,7 @@ def test_it_says_that_a_proxy_takes_the_place_of_the_platform(desk: Desk) -> Non
     good, message = CatalogHook().test_connection()
     assert not good
     assert "not JSON (text/html" in message
+    assert len(desk.sent(path="/data/*")) == 2, "somebody waits for the answer"
 
 
 def test_it_goes_on_where_the_credential_may_not_list_sandboxes(desk: Desk) -> None:
