@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, BinaryIO
@@ -30,6 +31,10 @@ SANDBOXES = "/data/foundation/sandbox-management/"
 PAGE_SIZE = 100
 IDS_PER_LOOK_UP = 20
 URL_LIMIT = 2000
+
+# How the header is written is documented nowhere: one range from the first byte on, in the notations that HTTP has for it.
+WHOLE_FILE = re.compile(r"(?:bytes[= ])?0-(\d+)(?:/\d+)?")
+TAG_FILTER_TEXT = re.compile(r"[0-9A-Za-z_-]+")
 
 
 class CatalogClient:
@@ -119,6 +124,26 @@ class CatalogClient:
             )
         )
 
+    def received_size(self, batch_id: str, dataset_id: str, remote_name: str) -> int | None:
+        """Give the size in bytes of a file as the platform has received it; None if it has not, or does not tell.
+
+        :param batch_id: the batch.
+        :param dataset_id: the dataset it was opened on.
+        :param remote_name: the file's path inside the batch.
+        """
+        check_request(batch_id, "batchId")
+        check_request(dataset_id, "datasetId")
+        url = self.file_url(batch_id, dataset_id, remote_name)
+        try:
+            ranges = self._transport.send(Call("HEAD", url, Repeat.SAFE, answer_header="Range"))
+        except ApiError as error:
+            # Documented is this call for large files only; small ones may be unknown to it in more than one way.
+            if error.failure.status in (400, 404, 405, 415):
+                return None
+            raise
+        match = WHOLE_FILE.fullmatch(ranges or "")
+        return int(match[1]) + 1 if match else None
+
     def file_url(self, batch_id: str, dataset_id: str, remote_name: str) -> str:
         """Give the address of a file in a batch.
 
@@ -188,6 +213,7 @@ class CatalogClient:
         *,
         dataset_id: str | None = None,
         external_id: str | None = None,
+        tags: Mapping[str, str] | None = None,
         statuses: Collection[str] = (),
         created_after: int | None = None,
         created_before: int | None = None,
@@ -198,6 +224,7 @@ class CatalogClient:
 
         :param dataset_id: batches on this dataset.
         :param external_id: batches with this external id.
+        :param tags: batches that have all of these tags with these values; names and values of letters, digits, ``-`` and ``_``.
         :param statuses: batches in one of these states.
         :param created_after: batches created after this moment, in epoch milliseconds.
         :param created_before: batches created before this moment, in epoch milliseconds.
@@ -211,6 +238,7 @@ class CatalogClient:
         filters = {
             "dataSet": dataset_id,
             "externalId": external_id,
+            "tags": _tags_filter(tags or {}),
             "status": ",".join(statuses) or None,
             "createdAfter": created_after,
             "createdBefore": created_before,
@@ -294,6 +322,14 @@ def _may_have_been_done(call: Call, error: ApiError | UnreachableError) -> bool:
     if isinstance(error, UnreachableError):
         return error.sent and error.call == str(call)
     return error.failure.call == str(call) and (error.failure.status >= 500 or error.failure.status == 408)
+
+
+def _tags_filter(tags: Mapping[str, str]) -> str | None:
+    for text in (*tags, *tags.values()):
+        # A colon, a comma or an asterisk would be read as a part of the filter, and nothing says how to escape them.
+        if not TAG_FILTER_TEXT.fullmatch(text):
+            raise InvalidInputError("tags", text, "letters, digits, - and _ in a filter")
+    return ",".join(f"{name}:{value}" for name, value in tags.items()) or None
 
 
 def _properties(properties: Iterable[str]) -> dict[str, str]:

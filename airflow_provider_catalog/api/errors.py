@@ -13,6 +13,7 @@
     ├── FileChangedError         a source file changed while it was uploaded
     ├── BatchFailedError         the platform gave the batch up
     ├── BatchStalledError        the platform is stuck on the batch
+    ├── BatchLostError           somebody else ended the batch while it was loading
     └── BatchStateError          the batch is in a state in which the call makes no sense
 
 ``permanent`` tells whether another try could do better. All of them survive pickling.
@@ -205,6 +206,21 @@ class BatchStalledError(_BatchError):
         return (
             f"Batch {self.batch.id} is stalled: the platform has used up its own retries. "
             f"Ask Adobe's support, naming the batch, or load the data with a new batch. {self.batch.explanation}"
+        )
+
+
+class BatchLostError(_BatchError):
+    """Somebody has ended the batch while files were put into it, or goes on doing so."""
+
+    @property
+    def permanent(self) -> bool:
+        """False: another try opens a new batch."""
+        return False
+
+    def __str__(self) -> str:
+        return (
+            f"Batch {self.batch.id} was aborted or failed while files were put into it. "
+            "Was it aborted by hand? The next try opens a new batch."
         )
 
 

@@ -66,6 +66,7 @@ class Call:
     :param form: a form body.
     :param body: opens a body of bytes, anew for each sending; it is closed afterwards.
     :param answer: the definition in ``schemas/answers.json`` that the answer must meet, or None if the body does not matter.
+    :param answer_header: the header that is the answer, where it is one.
     """
 
     method: str
@@ -77,6 +78,7 @@ class Call:
     form: Mapping[str, str] | None = field(default=None, repr=False)
     body: Callable[[], BinaryIO] | None = None
     answer: str | None = None
+    answer_header: str | None = None
 
     def __str__(self) -> str:
         # No query, since that may hold what a user typed.
@@ -112,7 +114,7 @@ class Transport:
         self._sleep = sleep
 
     def send(self, call: Call) -> Any:
-        """Send a call, and give its answer: parsed JSON, or None where the call expects no body.
+        """Send a call, and give its answer: parsed JSON, a header, or None where the call expects nothing.
 
         :raises ApiError: the platform answered with an error.
         :raises UnreachableError: no usable answer came.
@@ -141,6 +143,8 @@ class Transport:
         log.debug("%s: %s after %.3f s", call, response.status_code, time.monotonic() - started)
         if not 200 <= response.status_code < 300:
             raise api_error(str(call), response, redact)
+        if call.answer_header:
+            return response.headers.get(call.answer_header)
         return _parse(call, response, redact) if call.answer else None
 
     def _exchange(self, call: Call, token: str | None) -> requests.Response:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_fixed
 
 from airflow_provider_catalog.api.client import CatalogClient
 from airflow_provider_catalog.api.errors import ApiError, BatchStateError, CatalogError, NotFoundError
 from airflow_provider_catalog.api.models import Batch
+from airflow_provider_catalog.api.settings import PlatformSettings
 from airflow_provider_catalog.api.statuses import Phase, phase_of
 
 log = logging.getLogger(__name__)
@@ -61,6 +62,24 @@ def abort_batch(client: CatalogClient, batch_id: str, *, sleep: Callable[[float]
     :raises BatchStateError: it is promoted already, or the platform says that it is too late.
     """
     _end(client, batch_id, ABORTED, client.abort_batch, sleep)
+
+
+def abort_once(settings: PlatformSettings, batch_id: str, seconds: float) -> None:
+    """Give up a batch that is still loading, with one attempt and no error: for a process that is about to end.
+
+    :param settings: reach the sandbox, over a connection of its own.
+    :param batch_id: the batch.
+    :param seconds: how long to wait for an answer.
+    """
+    client = CatalogClient(replace(settings, timeout=seconds), attempts=1)
+    try:
+        client.abort_batch(batch_id)
+    except CatalogError as error:
+        log.warning("Batch %s could not be aborted. %s", batch_id, error)
+    else:
+        log.info("Batch %s is aborted, since the task was killed.", batch_id)
+    finally:
+        client.close()
 
 
 def revert_batch(

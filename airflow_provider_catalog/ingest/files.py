@@ -27,11 +27,13 @@ class SourceFile:
     :param path: where it lies.
     :param remote_name: its path inside the batch, partition folders included.
     :param size: its length in bytes when it was looked at.
+    :param written: when it was last written to, in epoch seconds.
     """
 
     path: Path
     remote_name: str
     size: int
+    written: float
 
     def open(self) -> FixedLengthReader:
         """Open its bytes for one sending.
@@ -159,7 +161,7 @@ def _refuse_unreadable_folder(folder: str) -> None:
 
 
 def _source_file(path: Path, base: Path) -> SourceFile:
-    size = _checked_size(path)
+    status = _checked_status(path)
     while PARTITION_FOLDER.fullmatch(base.name):
         base = base.parent
     remote_name = path.relative_to(base).as_posix()
@@ -167,10 +169,10 @@ def _source_file(path: Path, base: Path) -> SourceFile:
         check_request(remote_name, "remoteName")
     except InvalidInputError as error:
         raise InvalidInputError("files", str(path), error.allowed) from None
-    return SourceFile(path, remote_name, size)
+    return SourceFile(path, remote_name, status.st_size, status.st_mtime)
 
 
-def _checked_size(path: Path) -> int:
+def _checked_status(path: Path) -> os.stat_result:
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -194,7 +196,7 @@ def _checked_size(path: Path) -> int:
             f"a file of at most {SMALL_FILE_LIMIT:,} bytes (it has {status.st_size:,}); split it into several"
         )
         raise InvalidInputError("files", str(path), allowed)
-    return status.st_size
+    return status
 
 
 def _refuse_duplicates(files: Sequence[SourceFile]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import BinaryIO, cast
 
 from airflow_provider_catalog.api.client import CatalogClient
+from airflow_provider_catalog.api.models import Batch
 from airflow_provider_catalog.api.validation import check_request
 from airflow_provider_catalog.ingest.files import SourceFile
 
@@ -38,6 +39,31 @@ def upload_files(
     for number, file in enumerate(files, start=1):
         _upload(client, batch_id, dataset_id, file, f"{number} of {len(files)}")
     return {"batch_id": batch_id, "files": len(files), "bytes": total}
+
+
+def missing_files(
+    client: CatalogClient, batch: Batch, dataset_id: str, files: Sequence[SourceFile]
+) -> list[SourceFile]:
+    """Leave out the files that an earlier try has brought into a batch.
+
+    A file is there if the platform has as many bytes of it as it has, and it was not written to since the batch was opened. A
+    platform that does not tell gets all files again, which replaces them.
+
+    :param client: reaches the sandbox of the batch.
+    :param batch: a batch that is still loading; one that the Catalog has not shown yet is empty.
+    :param dataset_id: the dataset it was opened on.
+    :param files: all files of the batch.
+    """
+    opened = batch.created
+    if opened is None:
+        return list(files)
+    missing = [
+        file
+        for file in files
+        if file.written >= opened or client.received_size(batch.id, dataset_id, file.remote_name) != file.size
+    ]
+    log.info("%d of %d file(s) are in batch %s already.", len(files) - len(missing), len(files), batch.id)
+    return missing
 
 
 def _upload(client: CatalogClient, batch_id: str, dataset_id: str, file: SourceFile, place: str) -> None:

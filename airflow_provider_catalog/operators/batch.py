@@ -57,7 +57,10 @@ class CatalogOperator(BaseOperator):
 
 
 class CreateBatchOperator(CatalogOperator):
-    """Open a batch on a dataset. The new batch's id is the return value.
+    """Open a batch on a dataset. The batch's id is the return value.
+
+    A retry finds the batch that an earlier try has opened and hands that one on, whatever the earlier try died of; a cleared
+    task opens a new one. See :mod:`airflow_provider_catalog.ingest.opening`.
 
     See https://experienceleague.adobe.com/en/docs/experience-platform/ingestion/batch/api-overview. All arguments are templated.
 
@@ -70,7 +73,7 @@ class CreateBatchOperator(CatalogOperator):
     :param replay_predecessors: the ids of batches that this one replaces.
     :param replay_predecessors_by_external_id: the same, by external ids.
     :param replay_reason: why; ``replace`` unless given.
-    :param external_id: a name of your own for the batch, by which it can be found in the Catalog.
+    :param external_id: a name of your own for the batch, different in each run, in place of a derived one.
     """
 
     template_fields: Sequence[str] = (
@@ -114,8 +117,10 @@ class CreateBatchOperator(CatalogOperator):
         self.external_id: Any = external_id
 
     def work(self, context: Context) -> str:
-        """Open the batch, and give its id."""
+        """Find the batch of an earlier try or open it, and give its id."""
         from airflow_provider_catalog.api.payloads import create_batch_payload
+        from airflow_provider_catalog.ingest.identity import LogicalAttempt
+        from airflow_provider_catalog.ingest.opening import Opening
 
         payload = create_batch_payload(
             dataset_id=self.dataset_id,
@@ -128,16 +133,11 @@ class CreateBatchOperator(CatalogOperator):
             replay_reason=self.replay_reason,
             external_id=self.external_id,
         )
+        chosen_id = payload.pop("externalId", None)
         client = self.hook.client
-        batch_id = client.create_batch(payload)
-        self.log.info(
-            "Opened batch %s on dataset %s in sandbox %s.",
-            batch_id,
-            self.dataset_id,
-            client.settings.sandbox_name,
-        )
+        attempt = LogicalAttempt.of(context, client.settings, self.dataset_id, chosen_id)
         DatasetLink.push(context, client.settings, self.dataset_id)
-        return batch_id
+        return Opening(client, attempt, payload).open().id
 
 
 class UploadFilesOperator(CatalogOperator):

@@ -20,6 +20,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_catalog.hooks.catalog import DEFAULT_CONN_ID, CatalogHook
+from airflow_provider_catalog.hooks.durations import seconds
 from airflow_provider_catalog.hooks.failures import failing_fast
 
 if TYPE_CHECKING:
@@ -73,8 +74,8 @@ class BatchSensor(BaseSensorOperator):
         self.batch_id: Any = batch_id  # a text when the templates have been rendered
         self.catalog_conn_id = catalog_conn_id
         self.sandbox_name = sandbox_name
-        self.stalled_grace = _seconds("stalled_grace", stalled_grace)
-        self.max_unreachable = _seconds("max_unreachable", max_unreachable)
+        self.stalled_grace = seconds("stalled_grace", stalled_grace)
+        self.max_unreachable = seconds("max_unreachable", max_unreachable)
         self.deferrable = deferrable
         if deferrable and self.poke_interval == 0:
             raise ValueError("poke_interval: got 0, expected more than 0 seconds in the deferrable mode")
@@ -184,10 +185,3 @@ class BatchSensor(BaseSensorOperator):
             method_name="execute_complete",
             timeout=timedelta(seconds=self.timeout + BACKSTOP_SECONDS),
         )
-
-
-def _seconds(name: str, value: float | timedelta) -> float:
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds >= 0:
-        raise ValueError(f"{name}: got {value!r}, expected a timedelta or seconds, 0 or more")
-    return float(seconds)

@@ -48,6 +48,7 @@ class BatchTrigger(BaseTrigger):
     :param max_unreachable: for how many seconds the platform may give no useful answer.
     :param deadline: when the sensor's time-out is over, in epoch seconds, so that a restart does not move it.
     :param hard_deadline: when the task's ``execution_timeout`` is over, in epoch seconds, if it has one.
+    :param abort_on_kill: whether to abort the batch when somebody clears the task or marks it failed; Airflow tells since 3.3.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class BatchTrigger(BaseTrigger):
         max_unreachable: float,
         deadline: float,
         hard_deadline: float | None = None,
+        abort_on_kill: bool = False,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.batch_id = batch_id
@@ -71,6 +73,7 @@ class BatchTrigger(BaseTrigger):
         self.max_unreachable = max_unreachable
         self.deadline = deadline
         self.hard_deadline = hard_deadline
+        self.abort_on_kill = abort_on_kill
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Give the class and its arguments, of which none is a secret."""
@@ -83,6 +86,7 @@ class BatchTrigger(BaseTrigger):
             "max_unreachable",
             "deadline",
             "hard_deadline",
+            "abort_on_kill",
         )
         return f"{__name__}.BatchTrigger", {name: getattr(self, name) for name in names}
 

@@ -10,7 +10,7 @@ from tenacity import wait_none
 
 from airflow_provider_catalog.api import retries
 from airflow_provider_catalog.api.auth import forget_tokens
-from airflow_provider_catalog.ingest import ending
+from airflow_provider_catalog.ingest import ending, pace
 
 __all__ = ["desk", "lasting_emulator", "no_pauses"]
 
@@ -26,8 +26,13 @@ def lasting_emulator() -> Iterator[Any]:
 
 @pytest.fixture
 def desk(lasting_emulator: Any, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    """An emulator as if just started, whose Catalog does not lag, reached by Airflow's default connection."""
+    """An emulator as if just started, whose Catalog does not lag, reached by Airflow's default connection.
+
+    Its clock is that of whoever is patient with it: a pause moves it ahead, and takes no time.
+    """
     forget_tokens()
+    monkeypatch.setattr(pace, "now", lasting_emulator.platform.clock.now)
+    monkeypatch.setattr(pace, "sleep", lasting_emulator.platform.clock.advance)
     monkeypatch.setenv("AIRFLOW_CONN_ADOBE_CATALOG_DEFAULT", json.dumps(lasting_emulator.connection))
     return Desk(lasting_emulator)
 

@@ -7,6 +7,7 @@ what would be a retry is left to the test.
 import asyncio
 import importlib.util
 import json
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,18 +21,45 @@ else:
     from airflow.sdk.exceptions import AirflowRescheduleException
 
 
+@dataclass(frozen=True)
+class Run:
+    """A run of the DAG, as a task finds it in its context.
+
+    :param run_id: its name.
+    :param start_date: when Airflow has started it, or started it anew after a clear.
+    """
+
+    run_id: str = "run"
+    start_date: datetime = datetime(2026, 1, 1, 4, 30, tzinfo=UTC)
+
+
 class Visit:
-    """The task instance of one try: remembers what is pushed to XCom, and how often the task came back."""
+    """The task instance of one try: remembers what is pushed to XCom, and how often the task came back.
+
+    :param task: its task.
+    :param try_number: which try it is, counted over all clears.
+    :param clears: how many tries were made before the last clear; 0 if there was none.
+    :param map_index: which instance of a mapped task.
+    """
 
     dag_id = "dag"
-    task_id = "task"
-    run_id = "run"
-    map_index = -1
-    try_number = 1
 
-    def __init__(self, task: BaseOperator) -> None:
+    def __init__(
+        self,
+        task: BaseOperator,
+        run: Run,
+        *,
+        try_number: int = 1,
+        clears: int = 0,
+        map_index: int = -1,
+    ) -> None:
         self.task = task
-        self.max_tries = task.retries
+        self.task_id = task.task_id
+        self.run_id = run.run_id
+        self.dag_run = run
+        self.try_number = try_number
+        self.map_index = map_index
+        self.max_tries = clears + task.retries
         self.xcoms: dict[str, Any] = {}
         self.deferrals: list[TaskDeferred] = []
         self.reschedules: list[datetime] = []
@@ -54,15 +82,27 @@ def run_task(task: BaseOperator, **params: Any) -> Visit:
     :param task: the operator or sensor.
     :param params: what its templates find in ``params``.
     """
-    visit = Visit(task)
-    context: Any = {"ti": visit, "task_instance": visit, "params": params, "run_id": "run"}
-    step, event = "execute", None
+    return run_try(Visit(task, Run()), **params)
+
+
+def run_try(visit: Visit, **params: Any) -> Visit:
+    """Run the try of a task instance to its end; what it has handed on is in the visit also if it fails."""
+    task = visit.task
+    context: Any = {
+        "ti": visit,
+        "task_instance": visit,
+        "dag_run": visit.dag_run,
+        "params": params,
+        "run_id": visit.run_id,
+    }
+    step, arguments = "execute", {}
     while True:
         try:
-            result = _work(task, context, step, event)
+            result = _work(task, context, step, arguments)
         except TaskDeferred as deferral:
             visit.deferrals.append(deferral)
-            step, event = deferral.method_name, fire(deferral.trigger)
+            step = deferral.method_name
+            arguments = {**json.loads(json.dumps(deferral.kwargs or {})), "event": fire(deferral.trigger)}
         except AirflowRescheduleException:
             visit.reschedules.append(datetime.now(UTC))
         else:
@@ -70,12 +110,12 @@ def run_task(task: BaseOperator, **params: Any) -> Visit:
             return visit
 
 
-def _work(task: BaseOperator, context: Any, step: str, event: Any) -> Any:
+def _work(task: BaseOperator, context: Any, step: str, arguments: dict[str, Any]) -> Any:
     worker_task = task.prepare_for_execution()
     worker_task.render_template_fields(context)
     if step == "execute":
         return worker_task.execute(context)
-    return worker_task.resume_execution(step, {"event": event}, context)
+    return worker_task.resume_execution(step, arguments, context)
 
 
 def restored(trigger: Any) -> Any:

@@ -1,0 +1,290 @@
+"""All in one task: files become a promoted batch, or it is said why they did not."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from functools import cache
+from threading import Thread
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowTaskTimeout,
+    conf,
+)
+
+from airflow_provider_catalog.hooks.durations import seconds
+from airflow_provider_catalog.hooks.failures import failing_fast
+from airflow_provider_catalog.links.dataset import DatasetLink
+from airflow_provider_catalog.operators.batch import CatalogOperator
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context, XComArg
+
+    from airflow_provider_catalog.api.models import Batch
+    from airflow_provider_catalog.ingest.files import SourceFile
+    from airflow_provider_catalog.ingest.ingestion import Ingestion
+    from airflow_provider_catalog.ingest.waiting import Patience
+
+BATCH_ID_KEY = "batch_id"
+SUMMARY_KEY = "batch_summary"
+RERUNS = ("replace", "append", "skip")
+
+# The trigger keeps the deadline itself, with a last look; Airflow's own is for a triggerer that is gone.
+BACKSTOP = timedelta(minutes=5)
+ABORT_SECONDS = 4.0
+
+
+class IngestFilesOperator(CatalogOperator):
+    """Open a batch, upload files, signal completion, and wait until the platform has promoted it.
+
+    However often the task is retried, and whatever died before, there is one promoted batch for each run of it: a try finds
+    the batch of the tries before it in the Catalog and goes on with it. See :mod:`airflow_provider_catalog.ingest.opening`.
+
+    The batch's id is in the XCom ``batch_id`` as soon as there is a batch, also when the task fails later.
+
+    :param dataset_id: the dataset's id (templated).
+    :param files: a path or a glob, or a list of these; each file has at most 256,000,000 bytes (templated).
+    :param input_format: as in ``CreateBatchOperator`` (templated).
+    :param tags: names with a text or a list of texts, kept on the batch beside those that name its owner (templated).
+    :param enable_error_diagnostics: whether the platform keeps the reasons why rows were rejected; true unless given (templated).
+    :param partial_ingestion_percent: how many per cent of the rows may be rejected before the batch fails, 0 to 100 (templated).
+    :param fail_on_rejected: from how many rejected rows (``100``) or what share of them (``"1%"``) a promoted batch counts as a
+        failure (templated).
+    :param external_id: a name of your own for the batch, different in each run, in place of a derived one (templated).
+    :param on_rerun: what happens to the data that the task loaded before it was cleared: ``replace`` (the new batch takes their
+        place), ``append`` (they stay, and the new ones are added) or ``skip`` (they count, and nothing is loaded again).
+    :param abort_on_kill: whether the batch is aborted when somebody kills, marks or clears the task before the platform has it.
+    :param poll_interval: seconds between two looks at the batch.
+    :param timeout: how long one try waits for the promotion; seconds or a timedelta, six hours unless given.
+    :param stalled_grace: how long the batch may be ``stalled``; seconds or a timedelta.
+    :param max_unreachable: how long the platform may give no useful answer; seconds or a timedelta.
+    :param deferrable: wait in the triggerer; Airflow's ``default_deferrable`` unless given.
+    :return: ``id``, ``status``, ``records_read``, ``records_written``, ``records_failed`` and ``errors``; a count that the
+        platform does not give is None.
+    """
+
+    template_fields: Sequence[str] = (
+        *CatalogOperator.template_fields,
+        "dataset_id",
+        "files",
+        "input_format",
+        "tags",
+        "enable_error_diagnostics",
+        "partial_ingestion_percent",
+        "fail_on_rejected",
+        "external_id",
+    )
+    operator_extra_links = (DatasetLink(),)
+
+    def __init__(
+        self,
+        *,
+        dataset_id: str | XComArg,
+        files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | XComArg,
+        input_format: str | Mapping[str, Any] | XComArg = "json",
+        tags: Mapping[str, str | Sequence[str]] | XComArg | None = None,
+        enable_error_diagnostics: bool | str | XComArg = True,
+        partial_ingestion_percent: float | str | XComArg | None = None,
+        fail_on_rejected: float | str | XComArg | None = None,
+        external_id: str | XComArg | None = None,
+        on_rerun: str = "replace",
+        abort_on_kill: bool = True,
+        poll_interval: float = 60.0,
+        timeout: float | timedelta = timedelta(hours=6),
+        stalled_grace: float | timedelta = timedelta(hours=1),
+        max_unreachable: float | timedelta = timedelta(minutes=30),
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        # What stands in a templated field is a value only when the templates have been rendered.
+        self.dataset_id: Any = dataset_id
+        self.files: Any = files
+        self.input_format: Any = input_format
+        self.tags: Any = tags
+        self.enable_error_diagnostics: Any = enable_error_diagnostics
+        self.partial_ingestion_percent: Any = partial_ingestion_percent
+        self.fail_on_rejected: Any = fail_on_rejected
+        self.external_id: Any = external_id
+        if on_rerun not in RERUNS:
+            raise ValueError(f"on_rerun: got {on_rerun!r}, expected one of {', '.join(RERUNS)}")
+        self.on_rerun = on_rerun
+        self.abort_on_kill = abort_on_kill
+        self.poll_interval = seconds("poll_interval", poll_interval)
+        self.timeout = seconds("timeout", timeout)
+        self.stalled_grace = seconds("stalled_grace", stalled_grace)
+        self.max_unreachable = seconds("max_unreachable", max_unreachable)
+        self.deferrable = deferrable
+        if self.poll_interval == 0:
+            raise ValueError("poll_interval: got 0, expected more than 0 seconds")
+        self._is_killed = False
+        self._open_batch_id: str | None = None
+
+    def work(self, context: Context) -> dict[str, Any]:
+        """Bring the files in, and wait; or defer the wait."""
+        from airflow_provider_catalog.api.statuses import Phase
+        from airflow_provider_catalog.ingest.ingestion import bring_in
+        from airflow_provider_catalog.ingest.waiting import wait_for
+
+        client = self.hook.client
+        batch = bring_in(
+            client,
+            self._ingestion(context),
+            on_batch=lambda batch: self._announce(context, batch),
+            before_completion=self._hand_over,
+        )
+        if batch.phase is not Phase.SUCCEEDED:
+            if self.deferrable:
+                self._defer(context, batch.id)
+            batch = self._telling(context, lambda: wait_for(client, batch.id, self._patience))
+        return self._judged(context, batch.summary)
+
+    def execute_complete(self, context: Context, event: Mapping[str, Any], try_number: int) -> Any:
+        """Turn the trigger's event into the task's end."""
+        from airflow_provider_catalog.api.errors import LostSightError
+        from airflow_provider_catalog.triggers.batch import Outcome
+
+        if context["ti"].try_number != try_number:
+            # Airflow 3.0 takes a retry back to where the try before it has failed, with that one's event.
+            return self.execute(context)
+        outcome, message = Outcome(event["outcome"]), event["message"]
+        if event["summary"]:
+            self._push_summary(context, event["summary"])
+        if outcome is Outcome.PROMOTED:
+            self.log.info(message)
+            with failing_fast():
+                return self._judged(context, event["summary"])
+        failures: dict[Outcome, type[BaseException]] = {
+            Outcome.FAILED: AirflowFailException,
+            Outcome.LOST_SIGHT: LostSightError,
+            Outcome.TIMED_OUT: LostSightError,
+            Outcome.STOPPED: AirflowTaskTimeout,
+        }
+        raise failures[outcome](message)
+
+    def on_kill(self) -> None:
+        """Abort the batch, unless the platform has it already, or it was only the task's own time that ran out."""
+        self._is_killed = True
+        # Airflow calls this for an execution_timeout as well, and the next try shall go on with the batch.
+        is_timeout = isinstance(sys.exception(), AirflowTaskTimeout)
+        if self._open_batch_id is not None and self.abort_on_kill and not is_timeout:
+            self._abort_in_time(self._open_batch_id)
+
+    def _ingestion(self, context: Context) -> Ingestion:
+        """Check all arguments, before anything is sent."""
+        from airflow_provider_catalog.api.payloads import create_batch_payload
+        from airflow_provider_catalog.api.validation import check_request
+        from airflow_provider_catalog.ingest.identity import LogicalAttempt
+        from airflow_provider_catalog.ingest.ingestion import Ingestion
+        from airflow_provider_catalog.ingest.reruns import OnRerun
+
+        if self.external_id is not None:
+            check_request(self.external_id, "externalId")
+        return Ingestion(
+            attempt=LogicalAttempt.of(context, self.hook.client.settings, self.dataset_id, self.external_id),
+            payload=create_batch_payload(
+                dataset_id=self.dataset_id,
+                input_format=self.input_format,
+                tags=self.tags,
+                enable_error_diagnostics=self.enable_error_diagnostics,
+                partial_ingestion_percent=self.partial_ingestion_percent,
+            ),
+            files=self._find_files(context),
+            on_rerun=OnRerun(self.on_rerun),
+            patience=self._patience,
+        )
+
+    def _find_files(self, context: Context) -> Callable[[], Sequence[SourceFile]]:
+        from airflow_provider_catalog.ingest.files import find_files
+
+        find = cache(lambda: find_files(self.files))
+        if context["ti"].try_number == 1:
+            find()
+        # At a retry the platform may have all of them, and then it does not matter whether they are still here.
+        return find
+
+    @property
+    def _patience(self) -> Patience:
+        from airflow_provider_catalog.ingest.waiting import Patience
+
+        return Patience(self.poll_interval, self.timeout, self.stalled_grace, self.max_unreachable)
+
+    def _announce(self, context: Context, batch: Batch) -> None:
+        from airflow_provider_catalog.api.statuses import Phase
+
+        self._open_batch_id = batch.id if batch.phase is Phase.WAITING_ON_CLIENT else None
+        ti: Any = context["ti"]
+        ti.xcom_push(key=BATCH_ID_KEY, value=batch.id)
+        DatasetLink.push(context, self.hook.client.settings, self.dataset_id)
+        if self._is_killed and self._open_batch_id is not None:
+            # The signal has come while the batch was being opened.
+            self.on_kill()
+        self._stop_if_killed()
+
+    def _hand_over(self) -> None:
+        """From here on the batch is the platform's: Adobe's status table knows no abort after this."""
+        self._stop_if_killed()
+        self._open_batch_id = None
+
+    def _stop_if_killed(self) -> None:
+        if self._is_killed:
+            # Airflow 3 lets a task run on after its on_kill, for some seconds.
+            raise AirflowException("The task was killed.")
+
+    def _abort_in_time(self, batch_id: str) -> None:
+        """Abort a batch before Airflow loses its patience with a task that is to end, which takes five seconds."""
+        from airflow_provider_catalog.ingest.ending import abort_once
+
+        # A thread, since the signal may have come while this one was holding a lock that the abort needs.
+        settings = self.hook.client.settings
+        abort = Thread(target=abort_once, args=(settings, batch_id, ABORT_SECONDS), daemon=True)
+        abort.start()
+        abort.join(ABORT_SECONDS)
+
+    def _defer(self, context: Context, batch_id: str) -> NoReturn:
+        from airflow_provider_catalog.triggers.batch import BatchTrigger
+
+        now = time.time()
+        limit = self.execution_timeout
+        self.defer(
+            trigger=BatchTrigger(
+                batch_id=batch_id,
+                catalog_conn_id=self.catalog_conn_id,
+                sandbox_name=self.sandbox_name,
+                poll_interval=self.poll_interval,
+                stalled_grace=self.stalled_grace,
+                max_unreachable=self.max_unreachable,
+                deadline=now + self.timeout,
+                hard_deadline=now + limit.total_seconds() if limit is not None else None,
+                # What a cleared task finds again, as it is to count, must not be aborted under it.
+                abort_on_kill=self.abort_on_kill and self.on_rerun != "skip",
+            ),
+            method_name="execute_complete",
+            kwargs={"try_number": context["ti"].try_number},
+            timeout=timedelta(seconds=self.timeout) + BACKSTOP,
+        )
+
+    def _telling(self, context: Context, wait: Callable[[], Batch]) -> Batch:
+        """Wait, and leave the summary of a batch that failed in XCom."""
+        from airflow_provider_catalog.api.errors import BatchFailedError, BatchStalledError
+
+        try:
+            return wait()
+        except (BatchFailedError, BatchStalledError) as error:
+            self._push_summary(context, error.batch.summary)
+            raise
+
+    def _judged(self, context: Context, summary: dict[str, Any]) -> dict[str, Any]:
+        """Give the summary of a promoted batch, unless too many of its rows were rejected."""
+        self._push_summary(context, summary)
+        return summary
+
+    def _push_summary(self, context: Context, summary: Mapping[str, Any]) -> None:
+        ti: Any = context["ti"]
+        ti.xcom_push(key=SUMMARY_KEY, value=summary)
