@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from http import HTTPStatus
 from uuid import uuid4
 
@@ -14,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .faults import suffer
 from .gateway import PLATFORM_PATHS, bearer_token, refusal
-from .journal import Listener
+from .journal import Entry, Listener
 from .platform import Platform
 from .problems import Refusal, answer_refusal, generic, problem, refusal_response
 from .routes import (
@@ -82,11 +83,11 @@ class _Front:
         entry = self._platform.journal.open(scope, wire_of(scope))
         listener = Listener(entry, receive, _with_request_id(scope, send))
         try:
-            await self._fault(scope, listener.receive, listener.send)
+            await self._fault(entry, scope, listener.receive, listener.send)
         finally:
             listener.close()
 
-    async def _fault(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _fault(self, entry: Entry, scope: Scope, receive: Receive, send: Send) -> None:
         query = scope["query_string"].decode("latin-1")
         effect = self._platform.faults.effect_on(scope["method"], scope["path"], query)
         if effect is None:
@@ -94,7 +95,8 @@ class _Front:
             return
         if effect.expire_token:
             self._platform.tokens.expire(bearer_token(Request(scope)) or "")
-        await suffer(effect, self._check, scope, receive, send)
+        hold = partial(self._platform.holds.hold, entry)
+        await suffer(effect, hold, self._check, scope, receive, send)
 
     async def _check(self, scope: Scope, receive: Receive, send: Send) -> None:
         guarded = scope["path"].startswith(PLATFORM_PATHS)

@@ -1,18 +1,23 @@
-"""Request bodies: their media types, and JSON that must look a certain way."""
+"""Request bodies: their media types, JSON that must look a certain way, and bodies that outlive their clients."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+import tempfile
+from typing import IO, Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 from starlette.requests import Request
+from starlette.types import Message, Receive
 
 from .problems import generic, problem
 
 JSON = "application/json"
 BYTES = "application/octet-stream"
+
+_CHUNK = 64 * 1024
+_IN_MEMORY = 1024 * 1024
 
 
 def media_type(request: Request) -> str:
@@ -42,3 +47,35 @@ async def json_object(request: Request, validator: Draft202012Validator) -> dict
     if error:
         raise problem(400, f"{error.json_path}: {error.message}")
     return dict(body)
+
+
+class WholeBody:
+    """A request's body, taken in whole, so that it is there even if the client is not. To be closed."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - see close
+        self._end_is_due = False
+
+    async def take_in(self) -> None:
+        """Read the body, up to its end or to where the client breaks off."""
+        more = True
+        while more:
+            message = await self._receive()
+            self._file.write(message.get("body", b""))
+            more = message.get("more_body", False)
+            self._end_is_due = message["type"] == "http.request"
+        self._file.seek(0)
+
+    async def receive(self) -> Message:
+        """Give the body again, and then whatever comes from the client."""
+        if chunk := self._file.read(_CHUNK):
+            return {"type": "http.request", "body": chunk, "more_body": True}
+        if self._end_is_due:
+            self._end_is_due = False
+            return {"type": "http.request", "body": b"", "more_body": False}
+        return await self._receive()
+
+    def close(self) -> None:
+        """Forget the body."""
+        self._file.close()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
@@ -14,9 +15,27 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .bodies import WholeBody
 from .wire import Wire, until_gone, wire_of
 
+Stage = Literal["before", "after"]
+
 _POSITIVE = {"type": "integer", "minimum": 1}
+_GOING_ON: dict[str, Any] = {
+    "type": "object",
+    "minProperties": 1,
+    "additionalProperties": False,
+    "dependentRequired": {"headers": ["status"], "body": ["status"]},
+    "properties": {
+        "delay": {"type": "number", "minimum": 0},
+        "status": {"type": "integer", "minimum": 200, "maximum": 599},
+        "headers": {"type": "object", "additionalProperties": {"type": "string"}},
+        "body": {},
+        "after": {"type": "boolean"},
+        "drop": {"enum": ["before", "after"]},
+        "truncate": {"type": "integer", "minimum": 0},
+    },
+}
 _SCHEMA = {
     "type": "object",
     "required": ["effect"],
@@ -35,24 +54,27 @@ _SCHEMA = {
         "times": {"anyOf": [_POSITIVE, {"type": "null"}]},
         "every": _POSITIVE,
         "effect": {
-            "type": "object",
-            "minProperties": 1,
-            "additionalProperties": False,
-            "dependentRequired": {"headers": ["status"], "body": ["status"]},
+            **_GOING_ON,
             "properties": {
-                "delay": {"type": "number", "minimum": 0},
-                "status": {"type": "integer", "minimum": 200, "maximum": 599},
-                "headers": {"type": "object", "additionalProperties": {"type": "string"}},
-                "body": {},
-                "after": {"type": "boolean"},
-                "drop": {"enum": ["before", "after"]},
-                "truncate": {"type": "integer", "minimum": 0},
+                **_GOING_ON["properties"],
                 "expire_token": {"type": "boolean"},
+                "hold": {"enum": ["before", "after"]},
             },
+            # How a request goes on after it was held is said by whoever releases it.
+            "if": {"required": ["hold"]},
+            "then": {"maxProperties": 1},
         },
     },
 }
 _VALIDATOR = Draft202012Validator(_SCHEMA)
+_RELEASE = Draft202012Validator(
+    {
+        "type": "object",
+        "required": ["effect"],
+        "additionalProperties": False,
+        "properties": {"effect": _GOING_ON},
+    }
+)
 
 
 class InvalidFault(ValueError):
@@ -81,7 +103,8 @@ class Effect:
     delay: real seconds before the request is worked on. status, headers, body: the answer, instead of the work.
     after: delay and status come when the work is done, not instead of it. drop: reset the connection before or after
     the work. truncate: promise the whole body, send so many bytes of it, hang up. expire_token: end the token that
-    the request carries before it is looked at.
+    the request carries before it is looked at. hold: keep the request back, before the work is done or with the
+    answer ready, until it is released.
     """
 
     delay: float = 0.0
@@ -89,14 +112,16 @@ class Effect:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Any = ""
     after: bool = False
-    drop: Literal["before", "after"] | None = None
+    drop: Stage | None = None
     truncate: int | None = None
     expire_token: bool = False
+    hold: Stage | None = None
 
     @property
     def changes_answer(self) -> bool:
         """Whether the client gets something else than the application's answer as it comes."""
-        return bool(self.drop or self.after or self.status is not None or self.truncate is not None)
+        changed = self.status is not None or self.truncate is not None
+        return bool(changed or self.drop or self.after or self.hold)
 
 
 @dataclass
@@ -130,9 +155,7 @@ class Faults:
 
     def add(self, description: Any) -> Fault:
         """Take in a rule as JSON describes it. Raises InvalidFault."""
-        error = best_match(_VALIDATOR.iter_errors(description))
-        if error:
-            raise InvalidFault(f"{error.json_path}: {error.message}")
+        _check(_VALIDATOR, description)
         rest = {name: value for name, value in description.items() if name in ("times", "every")}
         match, effect = Match(**description.get("match", {})), Effect(**description["effect"])
         fault = Fault(str(next(self._ids)), match, effect, **rest)
@@ -156,8 +179,23 @@ class Faults:
         return next((rule.effect for rule in self.all() if rule.strikes(method, path, query)), None)
 
 
-async def suffer(effect: Effect, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+def release_effect(description: Any) -> Effect:
+    """Return how a held request goes on, as JSON describes it. Raises InvalidFault."""
+    _check(_RELEASE, description)
+    return Effect(**description["effect"])
+
+
+# Holds a request back at a stage, and returns how it goes on when it is released.
+Hold = Callable[[Stage, Receive], Awaitable[Effect]]
+
+
+async def suffer(
+    effect: Effect, hold: Hold, app: ASGIApp, scope: Scope, receive: Receive, send: Send
+) -> None:
     """Let a request run into a fault."""
+    if effect.hold == "before":
+        await _hold_before(hold, app, scope, receive, send)
+        return
     if effect.drop == "before":
         await _hang_up(wire_of(scope), receive)
         return
@@ -169,11 +207,27 @@ async def suffer(effect: Effect, app: ASGIApp, scope: Scope, receive: Receive, s
     answer = _Answer()
     if effect.status is None or effect.after or effect.drop:
         await app(scope, receive, answer.hear)
+    if effect.hold:
+        effect = replace(await hold("after", receive), after=True)
     if effect.status is not None:
         answer = _Answer.of(effect.status, effect.headers, effect.body)
     if effect.after:
         await asyncio.sleep(effect.delay)
     await _deliver(effect, answer, wire_of(scope), receive, send)
+
+
+async def _hold_before(hold: Hold, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Hold a request back with its whole body, so that the work can be done even if the client goes away."""
+    with contextlib.closing(WholeBody(receive)) as body:
+        await body.take_in()
+        released = await hold("before", receive)
+        await suffer(released, hold, app, scope, body.receive, send)
+
+
+def _check(validator: Draft202012Validator, description: Any) -> None:
+    error = best_match(validator.iter_errors(description))
+    if error:
+        raise InvalidFault(f"{error.json_path}: {error.message}")
 
 
 async def _hang_up(wire: Wire, receive: Receive) -> None:

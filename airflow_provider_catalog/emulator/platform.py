@@ -9,7 +9,8 @@ from . import seeds
 from .batches import Json
 from .books import BatchBook, Documents
 from .clock import Clock, milliseconds
-from .faults import Faults
+from .faults import Effect, Faults
+from .holds import Holds
 from .journal import Journal
 from .promotion_desk import PromotionDesk
 from .settings import SANDBOXES, Settings
@@ -32,6 +33,7 @@ class Platform:
         self.clock = Clock(offset=dict(self.store.load("clock")).get("offset", 0.0))
         self.tokens = Tokens(self.clock)
         self.faults = Faults()
+        self.holds = Holds()
         self.journal = Journal(self.clock)
         self.datasets = Documents(self.store, "dataset")
         self.schemas = Documents(self.store, "schema")
@@ -42,7 +44,8 @@ class Platform:
         self.promotions.resume()
 
     def reset(self) -> None:
-        """Forget everything that happened, as if just started with an empty folder."""
+        """Forget everything that happened, as if just started with an empty folder; hang up on what is held."""
+        self.holds.release_all(Effect(drop="before"))
         self.promotions.stop()
         self.store.clear()
         self._start()

@@ -30,7 +30,9 @@ class Wire:
         self.client_port: int | None = peer[1] if peer else None
 
     def reset(self) -> None:
-        """Break the connection: the peer sees a reset (RST)."""
+        """Break the connection, if it is still there: the peer sees a reset (RST)."""
+        if self._transport.is_closing():
+            return
         linger = struct.pack("ii", 1, 0)
         self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self._transport.abort()

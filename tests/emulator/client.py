@@ -126,6 +126,17 @@ class Client:
         """Ask for a fault; return its id."""
         return str(self.steer("faults", {"effect": effect, "match": match or {}, **rule})["id"])
 
+    def held(self, count: int = 1) -> list[dict[str, Any]]:
+        """Return the requests that are held back, once there are so many."""
+        held = self.steer(f"holds?wait=9&count={count}", method="GET")
+        assert len(held) >= count, held
+        return list(held)
+
+    def release(self, effect: dict[str, Any] | None = None) -> None:
+        """Let the one request that is held back go on."""
+        [held] = self.held()
+        self.steer(f"holds/{held['id']}", {"effect": effect} if effect else None)
+
     def requests(self, query: str = "") -> list[dict[str, Any]]:
         """Return the emulator's request log."""
         return list(self.steer(f"requests{query}", method="GET"))

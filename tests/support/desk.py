@@ -55,6 +55,23 @@ class Desk:
         """Let the next requests to a path run into a fault; ``times=None`` means all from now on."""
         self._steer("POST", "faults", {"match": {"path": path, **match}, "times": times, "effect": effect})
 
+    def hold_requests(self, stage: str, path: str = "*", times: int | None = 1, **match: Any) -> None:
+        """Hold the next requests to a path back, ``"before"`` their work or with the answer ready (``"after"``)."""
+        self.break_next({"hold": stage}, path, times, **match)
+
+    def held(self, wait: float = 20, count: int = 1) -> list[dict[str, Any]]:
+        """Give the requests that are held back, in order of arrival, as soon as there are so many or the time is up."""
+        found: list[dict[str, Any]] = self._steer("GET", f"holds?wait={wait}&count={count}")
+        return found
+
+    def release(self, hold_id: str, effect: dict[str, Any] | None = None) -> None:
+        """Let a held request go on, as if nothing had happened or with an effect."""
+        self._steer("POST", f"holds/{hold_id}", {"effect": effect} if effect else None)
+
+    def release_all(self) -> None:
+        """Let all held requests go on as if nothing had happened."""
+        self._steer("DELETE", "holds")
+
     def reset(self) -> None:
         """Make the emulator forget everything, as if just started."""
         self._steer("POST", "reset")
@@ -117,7 +134,7 @@ class Desk:
         return batch
 
     def _steer(self, method: str, path: str, body: Any = None) -> Any:
-        answer = self._session.request(method, f"{self.url}/__emulator__/{path}", json=body, timeout=30)
+        answer = self._session.request(method, f"{self.url}/__emulator__/{path}", json=body, timeout=90)
         assert answer.ok, answer.text
         return answer.json() if answer.content else None
 

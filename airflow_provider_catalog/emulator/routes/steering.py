@@ -1,4 +1,4 @@
-"""The emulator's own API, ``/__emulator__``: clock, faults, request log, settings, and states by force.
+"""The emulator's own API, ``/__emulator__``: clock, faults, held requests, request log, settings, and states by force.
 
 It asks for no token, so it answers only to this machine, and only if it is addressed as such: a page in a browser
 that has pointed its own host name at a loopback address (DNS rebinding) gets nothing.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 from dataclasses import asdict
 from urllib.parse import urlsplit
 
@@ -18,12 +19,16 @@ from starlette.routing import Route
 
 from ..batches import Batch, Forced, Json
 from ..bodies import json_object
+from ..faults import Effect, release_effect
 from ..platform import Platform
 from ..problems import problem
 from ..settings import InvalidSetting, as_dict, changed
 from . import platform_of
 
 ROOT = "/__emulator__"
+
+_LONGEST_WAIT = 60.0
+_SECONDS = re.compile(r"\d+(\.\d+)?", re.ASCII)
 
 _OBJECT = Draft202012Validator({"type": "object"})
 _CLOCK = Draft202012Validator(
@@ -106,6 +111,41 @@ async def remove_fault(request: Request) -> Response:
     fault_id = request.path_params["id"]
     if not platform_of(request).faults.remove(fault_id):
         raise problem(404, f"There is no fault {fault_id}.")
+    return Response(status_code=204)
+
+
+async def list_holds(request: Request) -> Response:
+    """``GET /holds?wait=&count=``: the requests that are held back now, in order of arrival.
+
+    Waits up to so many real seconds (default 0, at most 60) until there are `count` of them (default 1).
+    """
+    holds = platform_of(request).holds
+    wait, count = request.query_params.get("wait", "0"), request.query_params.get("count", "1")
+    if not _SECONDS.fullmatch(wait) or not count.isdecimal():
+        raise problem(400, "wait is a number of seconds, count a number of requests.")
+    await holds.wait_for(int(count), min(float(wait), _LONGEST_WAIT))
+    return JSONResponse([asdict(each) for each in holds.all()])
+
+
+async def release_hold(request: Request) -> Response:
+    """``POST /holds/{id}``: let a request go on, as if nothing had happened or with an effect: {"effect": {...}}.
+
+    The work of one that is held before it is done even if the client is gone, unless the effect forbids it: {"drop":
+    "before"}. For the effects see `..faults.Effect`; of one that is held with its answer ready only the rest is left.
+    """
+    hold_id, body = request.path_params["id"], await request.body()
+    try:
+        effect = release_effect(json.loads(body)) if body else Effect()
+    except ValueError as error:
+        raise problem(400, str(error)) from None
+    if not platform_of(request).holds.release(hold_id, effect):
+        raise problem(404, f"There is no held request {hold_id}.")
+    return Response(status_code=204)
+
+
+async def release_all_holds(request: Request) -> Response:
+    """``DELETE /holds``: let all requests go on as if nothing had happened."""
+    platform_of(request).holds.release_all(Effect())
     return Response(status_code=204)
 
 
@@ -194,6 +234,9 @@ routes = [
     Route(f"{ROOT}/faults", add_fault, methods=["POST"]),
     Route(f"{ROOT}/faults", clear_faults, methods=["DELETE"]),
     Route(f"{ROOT}/faults/{{id}}", remove_fault, methods=["DELETE"]),
+    Route(f"{ROOT}/holds", list_holds, methods=["GET"]),
+    Route(f"{ROOT}/holds", release_all_holds, methods=["DELETE"]),
+    Route(f"{ROOT}/holds/{{id}}", release_hold, methods=["POST"]),
     Route(f"{ROOT}/requests", list_requests, methods=["GET"]),
     Route(f"{ROOT}/requests", clear_requests, methods=["DELETE"]),
     Route(f"{ROOT}/batches/{{id}}", force_batch, methods=["POST"]),
