@@ -13,6 +13,7 @@ from airflow_provider_catalog.api.errors import (
     ApiError,
     AuthenticationError,
     BatchFailedError,
+    BatchLostError,
     BatchStalledError,
     BatchStateError,
     CatalogError,
@@ -67,6 +68,8 @@ EXAMPLES: list[tuple[CatalogError, bool, str]] = [
     (BatchStalledError(BATCH), True,
      "Batch B1 is stalled: the platform has used up its own retries. Ask Adobe's support, naming the batch, or load the data "
      "with a new batch. Errors: 106: An empty file."),
+    (BatchLostError(BATCH), False,
+     "Batch B1 was aborted or failed while files were put into it. Was it aborted by hand? The next try opens a new batch."),
     (BatchStateError(BATCH, "reverted", "Abort it."), True, "Batch B1 is 'failed' and can't be reverted. Abort it."),
 ]  # fmt: skip
 

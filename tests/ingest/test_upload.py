@@ -32,7 +32,8 @@ FILES = "/data/foundation/import/batches/{batch}/datasets/" + CRM_PROFILES + "/f
 
 
 def source(path: Path, size: int | None = None, remote_name: str = "rows.json") -> SourceFile:
-    return SourceFile(path, remote_name, path.stat().st_size if size is None else size)
+    status = path.stat()
+    return SourceFile(path, remote_name, status.st_size if size is None else size, status.st_mtime)
 
 
 class TestUploads:
@@ -281,10 +282,13 @@ class TestFilesThatChange:
     def test_one_that_vanished_is_noticed(
         self, client: CatalogClient, desk: Desk, folder: Path, batch_id: str
     ) -> None:
+        (folder / "a").write_text("{}\n")
+        vanished = source(folder / "a")
+        (folder / "a").unlink()
         with pytest.raises(
             FileChangedError, match=r"a can't be opened any more \(No such file or directory\)"
         ):
-            upload_files(client, batch_id, CRM_PROFILES, [source(folder / "a", size=5)])
+            upload_files(client, batch_id, CRM_PROFILES, [vanished])
         assert desk.sent("PUT") == []
 
     def test_what_was_uploaded_before_stays(

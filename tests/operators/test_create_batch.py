@@ -1,13 +1,16 @@
-"""`CreateBatchOperator` opens a batch as its arguments say, and gives its id and a link."""
+"""`CreateBatchOperator` finds the batch of its earlier tries or opens one as its arguments say, and gives its id and a link."""
 
 import inspect
 from typing import Any
 
 import pytest
-from desk import CRM_PROFILES, Desk
-from tasks import dag, run_task
+from airflow.providers.common.compat.sdk import AirflowFailException
+from desk import BATCHES, CRM_PROFILES, Desk, Sent
+from tasks import Run, Visit, dag, run_task, run_try
 
+from airflow_provider_catalog.api.errors import ApiError
 from airflow_provider_catalog.hooks.catalog import CatalogHook
+from airflow_provider_catalog.links.dataset import DATASET_URL_KEY
 from airflow_provider_catalog.operators.batch import CreateBatchOperator
 
 PREDECESSOR = "01HP1Z0A9YZ733QCJN6AXCATHF"
@@ -26,12 +29,23 @@ def create(**arguments: Any) -> CreateBatchOperator:
     return CreateBatchOperator(task_id="open", **{"dataset_id": CRM_PROFILES, **arguments})
 
 
-def body_for(desk: Desk, **arguments: Any) -> Any:
-    """Give the body of the one create request that these arguments lead to."""
+def creations(desk: Desk) -> list[Sent]:
+    return desk.sent("POST", "/data/foundation/import/batches")
+
+
+def body_for(desk: Desk, **arguments: Any) -> dict[str, Any]:
+    """Give the body of the one create request that these arguments lead to, without what tells whose batch it is."""
     run_task(create(**arguments))
-    [sent] = desk.sent(path="/data/*")
-    assert (sent.method, sent.path, sent.query) == ("POST", "/data/foundation/import/batches", {})
-    return sent.body
+    [sent] = creations(desk)
+    assert sent.query == {}
+    return without_owner(sent.body)
+
+
+def without_owner(body: dict[str, Any]) -> dict[str, Any]:
+    tags = {name: values for name, values in body["tags"].items() if not name.startswith("airflow_")}
+    derived = {"externalId"} if body["externalId"].startswith("airflow-") else set()
+    rest = {name: value for name, value in body.items() if name not in {"tags", *derived}}
+    return rest | ({"tags": tags} if tags else {})
 
 
 def test_the_return_value_is_the_id_of_the_batch_in_the_catalog(desk: Desk) -> None:
@@ -143,9 +157,9 @@ def test_every_argument_may_be_a_template(desk: Desk) -> None:
             external_id="{{ params.external }}-new",
         )
     run_task(task, **names)
-    [sent] = desk.sent(path="/data/*")
+    [sent] = creations(desk)
     assert sent.headers["x-sandbox-name"] == "prod"
-    assert sent.body == {
+    assert without_owner(sent.body) == {
         "datasetId": CRM_PROFILES,
         "inputFormat": {"format": "csv", "delimiter": ";"},
         "tags": {"owner": ["data"]},
@@ -168,9 +182,70 @@ def test_values_keep_their_types_where_the_dag_renders_native_objects(desk: Desk
             replay_predecessors="{{ params.old }}",
         )
     run_task(task, percent=5, diagnostics=True, old=[PREDECESSOR])
-    [sent] = desk.sent(path="/data/*")
+    [sent] = creations(desk)
     assert (sent.body["partialIngestionPercent"], sent.body["enableErrorDiagnostics"]) == (5, True)
     assert sent.body["replay"]["predecessors"] == [f"${PREDECESSOR}"]
+
+
+OWNER = {
+    "airflow_dag_id": ["dag"],
+    "airflow_run_id": ["run"],
+    "airflow_task_id": ["open"],
+    "airflow_map_index": ["-1"],
+}
+
+
+def test_the_batch_tells_whose_it_is(desk: Desk) -> None:
+    run_task(create(tags={"owner": "data"}))
+    [sent] = creations(desk)
+    assert sent.body["tags"].items() >= {"owner": ["data"], **OWNER}.items()
+    assert sent.body["externalId"].startswith("airflow-")
+
+
+def test_the_link_is_there_before_the_batch(desk: Desk) -> None:
+    desk.break_next({"status": 403}, "/data/*", times=None)
+    visit = Visit(create(), Run())
+    with pytest.raises(AirflowFailException):
+        run_try(visit)
+    assert visit.xcoms == {DATASET_URL_KEY: f"{desk.url}/ui/dev/datasets/{CRM_PROFILES}"}
+
+
+def test_a_retry_hands_on_the_batch_of_the_try_before_it(desk: Desk) -> None:
+    tries = [run_try(Visit(create(), Run(), try_number=number)) for number in (1, 2)]
+    assert tries[0].xcoms == tries[1].xcoms
+    assert len(creations(desk)) == 1
+
+
+@pytest.mark.parametrize("seen", [0, 600], ids=["at once", "ten minutes later"])
+def test_a_retry_finds_the_batch_that_the_try_before_it_never_heard_of(seen: float, desk: Desk) -> None:
+    desk.break_next({"drop": "after"}, "*/import/batches")
+    desk.break_next({"status": 500}, BATCHES, times=None, skip=1)
+    with pytest.raises(ApiError, match="500"):
+        run_try(Visit(create(), Run()))
+    desk.mend()
+    desk.advance(seen)
+    batch_id = run_try(Visit(create(), Run(), try_number=2)).xcoms["return_value"]
+    assert desk.batch(batch_id)["status"] == "loading"
+    assert len(creations(desk)) == 1
+
+
+def test_a_retry_hands_on_a_batch_that_was_completed_in_the_meantime(desk: Desk) -> None:
+    first = run_try(Visit(create(), Run())).xcoms["return_value"]
+    desk.hold(first, "success")
+    assert run_try(Visit(create(), Run(), try_number=2)).xcoms["return_value"] == first
+
+
+def test_a_retry_opens_another_batch_when_the_first_one_has_failed(desk: Desk) -> None:
+    first = run_try(Visit(create(), Run())).xcoms["return_value"]
+    desk.hold(first, "failed")
+    assert run_try(Visit(create(), Run(), try_number=2)).xcoms["return_value"] != first
+
+
+def test_a_cleared_task_opens_another_batch(desk: Desk) -> None:
+    first = run_try(Visit(create(), Run())).xcoms["return_value"]
+    second = run_try(Visit(create(), Run(), try_number=2, clears=1)).xcoms["return_value"]
+    assert second != first
+    assert [desk.batch(batch_id)["status"] for batch_id in (first, second)] == ["loading", "loading"]
 
 
 def test_every_argument_is_templated() -> None:

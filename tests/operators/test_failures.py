@@ -11,6 +11,7 @@ from desk import CRM_PROFILES, Desk
 from tasks import dag, run_task
 
 from airflow_provider_catalog.api.errors import CatalogError, OutcomeUnknownError
+from airflow_provider_catalog.ingest.opening import POSTS
 from airflow_provider_catalog.operators.batch import (
     CompleteBatchOperator,
     CreateBatchOperator,
@@ -128,24 +129,33 @@ def test_opening_a_batch_waits_while_the_platform_asks_to_slow_down(desk: Desk) 
     assert [sent.status for sent in desk.sent(path=IMPORT)] == [429, 429, 201]
 
 
-@pytest.mark.parametrize("name", ["500", "503", "lost answer", "reset"])
-def test_opening_a_batch_is_not_repeated_blindly_but_left_to_the_retries(name: str, desk: Desk) -> None:
+@pytest.mark.parametrize(("name", "posts"), [("lost answer", 1), ("500", 2), ("503", 2), ("reset", 2)])
+def test_a_batch_of_which_nothing_was_heard_is_looked_for_before_another_is_opened(
+    name: str, posts: int, desk: Desk
+) -> None:
     desk.break_next(TRANSIENT[name], IMPORT)
+    batch_id = run_task(create()).xcoms["return_value"]
+    assert desk.batch(batch_id)["externalId"] == "sales-1"
+    assert len(desk.sent(path=IMPORT)) == posts
+
+
+def test_opening_a_batch_is_left_to_the_retries_when_nothing_is_heard_again_and_again(desk: Desk) -> None:
+    desk.break_next(TRANSIENT["500"], IMPORT, times=None)
     with pytest.raises(OutcomeUnknownError, match="externalId sales-1"):
         run_task(create())
-    assert len(desk.sent(path=IMPORT)) == 1
+    assert len(desk.sent(path=IMPORT)) == POSTS
 
 
 RETRIES = {"retries": 2, "retry_delay": timedelta(0)}
 
 
 @pytest.mark.parametrize(
-    ("effect", "tries"),
-    [(PERMANENT["403 without access"][0], 1), (TRANSIENT["500"], 3)],
+    ("effect", "tries", "requests"),
+    [(PERMANENT["403 without access"][0], 1, 1), (TRANSIENT["500"], 3, 3 * POSTS)],
     ids=["permanent", "transient"],
 )
 def test_airflow_tries_a_task_again_unless_that_is_in_vain(
-    effect: dict[str, Any], tries: int, desk: Desk, run_dag: Callable[..., Any]
+    effect: dict[str, Any], tries: int, requests: int, desk: Desk, run_dag: Callable[..., Any]
 ) -> None:
     desk.break_next(effect, IMPORT, times=None)
     with dag(dag_id=f"fails_{tries}_times", default_args=RETRIES) as dag_of_one:
@@ -153,4 +163,4 @@ def test_airflow_tries_a_task_again_unless_that_is_in_vain(
     run = run_dag(dag_of_one)
     assert run.state == "failed"
     assert run.get_task_instance("t").try_number == tries
-    assert len(desk.sent(path=IMPORT)) == tries
+    assert len(desk.sent(path=IMPORT)) == requests

@@ -20,9 +20,7 @@ def rows(tmp_path: Path) -> Path:
 
 
 def ingest(files: Any, **arguments: Any) -> IngestFilesOperator:
-    return IngestFilesOperator(
-        task_id="load", dataset_id=CRM_PROFILES, files=files, dag=dag(), **arguments
-    )
+    return IngestFilesOperator(task_id="load", dataset_id=CRM_PROFILES, files=files, dag=dag(), **arguments)
 
 
 @pytest.mark.parametrize("deferrable", [False, True])

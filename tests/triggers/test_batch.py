@@ -42,6 +42,7 @@ def test_what_is_stored_makes_the_same_trigger_again() -> None:
         "max_unreachable": 3.5,
         "deadline": 4.5,
         "hard_deadline": 5.5,
+        "abort_on_kill": True,
     }
     stored = BatchTrigger(**arguments)
     assert stored.serialize() == ("airflow_provider_catalog.triggers.batch.BatchTrigger", arguments)
