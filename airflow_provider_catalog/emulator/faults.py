@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import itertools
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any, Literal
@@ -185,8 +186,8 @@ def release_effect(description: Any) -> Effect:
     return Effect(**description["effect"])
 
 
-# Holds a request back at a stage, and returns how it goes on when it is released.
-Hold = Callable[[Stage, Receive], Awaitable[Effect]]
+# Holds a request back at a stage, until it is known how it goes on.
+Hold = Callable[[Stage, Receive], AbstractAsyncContextManager[Effect]]
 
 
 async def suffer(
@@ -208,20 +209,18 @@ async def suffer(
     if effect.status is None or effect.after or effect.drop:
         await app(scope, receive, answer.hear)
     if effect.hold:
-        effect = replace(await hold("after", receive), after=True)
-    if effect.status is not None:
-        answer = _Answer.of(effect.status, effect.headers, effect.body)
-    if effect.after:
-        await asyncio.sleep(effect.delay)
-    await _deliver(effect, answer, wire_of(scope), receive, send)
+        async with hold("after", receive) as released:
+            await _finish(replace(released, after=True), answer, wire_of(scope), receive, send)
+        return
+    await _finish(effect, answer, wire_of(scope), receive, send)
 
 
 async def _hold_before(hold: Hold, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     """Hold a request back with its whole body, so that the work can be done even if the client goes away."""
     with contextlib.closing(WholeBody(receive)) as body:
         await body.take_in()
-        released = await hold("before", receive)
-        await suffer(released, hold, app, scope, body.receive, send)
+        async with hold("before", receive) as released:
+            await suffer(released, hold, app, scope, body.receive, send)
 
 
 def _check(validator: Draft202012Validator, description: Any) -> None:
@@ -233,6 +232,15 @@ def _check(validator: Draft202012Validator, description: Any) -> None:
 async def _hang_up(wire: Wire, receive: Receive) -> None:
     wire.reset()
     await until_gone(receive)
+
+
+async def _finish(effect: Effect, answer: _Answer, wire: Wire, receive: Receive, send: Send) -> None:
+    """Send the work's answer, or what the effect puts in its place."""
+    if effect.status is not None:
+        answer = _Answer.of(effect.status, effect.headers, effect.body)
+    if effect.after:
+        await asyncio.sleep(effect.delay)
+    await _deliver(effect, answer, wire, receive, send)
 
 
 async def _deliver(effect: Effect, answer: _Answer, wire: Wire, receive: Receive, send: Send) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 
 from starlette.types import Receive
 
@@ -31,57 +32,76 @@ class Held:
     client_gone: bool = False
 
 
+@dataclass
+class _Hold:
+    """What stops a request: it goes on with `effect` once `released`, and has gone its way once `ended`."""
+
+    request: Held
+    loop: asyncio.AbstractEventLoop
+    effect: Effect = field(default_factory=Effect)
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def release(self, effect: Effect) -> None:
+        self.effect = effect
+        self.loop.call_soon_threadsafe(self.released.set)
+
+
 class Holds:
     """The requests that are held back now."""
 
     def __init__(self) -> None:
         self._ids = itertools.count(1)
-        self._held: dict[str, tuple[Held, asyncio.Future[Effect]]] = {}
+        self._holds: dict[str, _Hold] = {}
         self._arrival = asyncio.Condition()
 
-    async def hold(self, entry: Entry, stage: Stage, receive: Receive) -> Effect:
-        """Hold a request back until it is released, and return how it goes on then."""
-        held = Held(str(next(self._ids)), entry.n, entry.method, entry.path, entry.query, stage)
-        release: asyncio.Future[Effect] = asyncio.get_running_loop().create_future()
-        self._held[held.id] = held, release
-        watch = asyncio.create_task(_watch(held, receive))
+    @contextlib.asynccontextmanager
+    async def hold(self, entry: Entry, stage: Stage, receive: Receive) -> AsyncIterator[Effect]:
+        """Hold a request back until it is released; what is left of it, in the way given, belongs into the block."""
+        request = Held(str(next(self._ids)), entry.n, entry.method, entry.path, entry.query, stage)
+        hold = self._holds[request.id] = _Hold(request, asyncio.get_running_loop())
         try:
-            async with self._arrival:
-                self._arrival.notify_all()
-            return await release
+            await self._wait(hold, receive)
+            yield hold.effect
         finally:
-            watch.cancel()
-            self._held.pop(held.id, None)
+            self._holds.pop(request.id, None)
+            hold.ended.set()
 
     def all(self) -> list[Held]:
         """Return the requests in order of their arrival."""
-        return sorted((held for held, _ in self._held.values()), key=lambda held: held.n)
+        return sorted((hold.request for hold in self._holds.values()), key=lambda request: request.n)
 
     async def wait_for(self, count: int, seconds: float) -> None:
         """Wait until so many requests are held, or the time (real seconds) is up."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds), self._arrival:
-                await self._arrival.wait_for(lambda: len(self._held) >= count)
+                await self._arrival.wait_for(lambda: len(self._holds) >= count)
 
-    def release(self, hold_id: str, effect: Effect) -> bool:
-        """Let a request go on in a certain way; say whether there was one. May be called from any thread."""
-        _, release = self._held.pop(hold_id, (None, None))
-        if release is None:
-            return False
-        release.get_loop().call_soon_threadsafe(_settle, release, effect)
-        return True
+    def release(self, hold_id: str, effect: Effect) -> asyncio.Event | None:
+        """Let a request go on in a certain way; return what is set when it has gone its way, None if there is no such one.
 
-    def release_all(self, effect: Effect) -> None:
-        """Let all requests go on. May be called from any thread."""
-        for hold_id in list(self._held):
-            self.release(hold_id, effect)
+        May be called from any thread.
+        """
+        hold = self._holds.pop(hold_id, None)
+        if hold is None:
+            return None
+        hold.release(effect)
+        return hold.ended
+
+    def release_all(self, effect: Effect) -> list[asyncio.Event]:
+        """Let all requests go on in a certain way; return what `release` does for each."""
+        return [ended for hold_id in list(self._holds) if (ended := self.release(hold_id, effect))]
+
+    async def _wait(self, hold: _Hold, receive: Receive) -> None:
+        watch = asyncio.create_task(_watch(hold.request, receive))
+        try:
+            async with self._arrival:
+                self._arrival.notify_all()
+            await hold.released.wait()
+        finally:
+            watch.cancel()
 
 
-async def _watch(held: Held, receive: Receive) -> None:
+async def _watch(request: Held, receive: Receive) -> None:
     await until_gone(receive)
-    held.client_gone = True
-
-
-def _settle(release: asyncio.Future[Effect], effect: Effect) -> None:
-    if not release.done():  # the emulator may have been stopped
-        release.set_result(effect)
+    request.client_gone = True

@@ -251,9 +251,11 @@ def test_the_list_is_waited_for_until_so_many_are_held(api: Client, start: Start
     start(Client.create)
     [first] = api.held()
     assert not waiting.done()
+    asked = time.monotonic()
     start(Client.create)
     assert waiting.result()[0] == first
     assert len(waiting.result()) == 2
+    assert time.monotonic() - asked < 5
 
 
 def test_the_wait_for_the_list_ends_when_the_time_is_up(api: Client) -> None:

@@ -65,11 +65,11 @@ class Desk:
         return found
 
     def release(self, hold_id: str, effect: dict[str, Any] | None = None) -> None:
-        """Let a held request go on, as if nothing had happened or with an effect."""
+        """Let a held request go on, as if nothing had happened or with an effect, and wait until its work is done."""
         self._steer("POST", f"holds/{hold_id}", {"effect": effect} if effect else None)
 
     def release_all(self) -> None:
-        """Let all held requests go on as if nothing had happened."""
+        """Let all held requests go on as if nothing had happened, and wait until their work is done."""
         self._steer("DELETE", "holds")
 
     def reset(self) -> None:

@@ -131,21 +131,25 @@ async def release_hold(request: Request) -> Response:
     """``POST /holds/{id}``: let a request go on, as if nothing had happened or with an effect: {"effect": {...}}.
 
     The work of one that is held before it is done even if the client is gone, unless the effect forbids it: {"drop":
-    "before"}. For the effects see `..faults.Effect`; of one that is held with its answer ready only the rest is left.
+    "before"}. For the effects see `..faults.Effect`; if the answer is ready, only what concerns the answer counts.
+    Answered when the request has gone its way: all its work is done then, and the request log is complete.
     """
     hold_id, body = request.path_params["id"], await request.body()
     try:
         effect = release_effect(json.loads(body)) if body else Effect()
     except ValueError as error:
         raise problem(400, str(error)) from None
-    if not platform_of(request).holds.release(hold_id, effect):
+    ended = platform_of(request).holds.release(hold_id, effect)
+    if ended is None:
         raise problem(404, f"There is no held request {hold_id}.")
+    await ended.wait()
     return Response(status_code=204)
 
 
 async def release_all_holds(request: Request) -> Response:
-    """``DELETE /holds``: let all requests go on as if nothing had happened."""
-    platform_of(request).holds.release_all(Effect())
+    """``DELETE /holds``: let all requests go on as if nothing had happened; answered when they have gone their way."""
+    for ended in platform_of(request).holds.release_all(Effect()):
+        await ended.wait()
     return Response(status_code=204)
 
 
