@@ -31,8 +31,9 @@ def desk(lasting_emulator: Any, monkeypatch: pytest.MonkeyPatch) -> Desk:
     Its clock is that of whoever is patient with it: a pause moves it ahead, and takes no time.
     """
     forget_tokens()
-    monkeypatch.setattr(pace, "now", lasting_emulator.platform.clock.now)
-    monkeypatch.setattr(pace, "sleep", lasting_emulator.platform.clock.advance)
+    # A reset gives the platform another clock.
+    monkeypatch.setattr(pace, "now", lambda: lasting_emulator.platform.clock.now())
+    monkeypatch.setattr(pace, "sleep", lambda seconds: lasting_emulator.platform.clock.advance(seconds))
     monkeypatch.setenv("AIRFLOW_CONN_ADOBE_CATALOG_DEFAULT", json.dumps(lasting_emulator.connection))
     return Desk(lasting_emulator)
 
