@@ -1,14 +1,16 @@
-"""The stage of these tests; see `client_stage`. Here they look into batches as well."""
+"""The stage of these tests; see `client_stage`. Here they look into batches as well, and patience takes no time."""
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
-from client_stage import JSON_LINES, _no_token, client, desk, make_client, pauses, platform
+from client_stage import JSON_LINES, Pauses, _no_token, client, desk, make_client, pauses, platform
 from desk import Desk
 
 from airflow_provider_catalog.api.client import CatalogClient
+from airflow_provider_catalog.ingest import ending, pace
 
 __all__ = ["_no_token", "client", "desk", "make_client", "pauses", "platform"]
 
@@ -21,6 +23,25 @@ def batch_id(client: CatalogClient, desk: Desk) -> str:
     opened = client.create_batch(JSON_LINES)
     desk.forget()
     return opened
+
+
+@pytest.fixture
+def patience(platform: Any, monkeypatch: pytest.MonkeyPatch) -> Pauses:
+    """For how long the Catalog was waited for. The emulator's clock is the one by which that is done, and moves ahead.
+
+    There are fewer looks than in earnest.
+    """
+    paused = Pauses()
+
+    def sleep(seconds: float) -> None:
+        paused(seconds)
+        platform.platform.clock.advance(seconds)
+
+    monkeypatch.setattr(pace, "now", lambda: platform.platform.clock.now())
+    monkeypatch.setattr(pace, "sleep", sleep)
+    monkeypatch.setattr(pace, "LOOK_PAUSE", 10.0)
+    monkeypatch.setattr(ending, "PAUSE", 0)
+    return paused
 
 
 @pytest.fixture
