@@ -36,7 +36,9 @@ def earlier_batches(client: CatalogClient, attempt: LogicalAttempt) -> list[Batc
     if attempt.clears == 0:
         return []
     found = client.list_batches(dataset_id=attempt.dataset_id, tags={OWNER_TAG: attempt.owner})
-    earlier = [batch for batch in found if batch.tags.get(ATTEMPT_TAG) != (attempt.attempt,)]
+    # A Catalog that does not know the filter must not make other people's batches ours to abort and to replace.
+    own = [batch for batch in found if batch.tags.get(OWNER_TAG) == (attempt.owner,)]
+    earlier = [batch for batch in own if batch.tags.get(ATTEMPT_TAG) != (attempt.attempt,)]
     return [_ended_or_running(client, batch) for batch in earlier]
 
 
