@@ -184,10 +184,23 @@ class TestListsOfBatches:
         assert ids(statuses=["failed", "failure"]) == {failed}
         assert ids(dataset_id="no-such-dataset") == set()
 
+    def test_can_be_filtered_by_tags_that_must_all_be_there(self, client: CatalogClient) -> None:
+        (both,) = open_batches(client, 1, tags={"team": ["a"], "region": ["north", "south"]})
+        (team,) = open_batches(client, 1, tags={"team": ["a"]})
+        open_batches(client, 1, tags={"team": ["b"]})
+
+        def ids(**tags: str) -> set[str]:
+            return {batch.id for batch in client.list_batches(tags=tags)}
+
+        assert ids(team="a") == {both, team}
+        assert ids(team="a", region="south") == {both}
+        assert ids(team="c") == set()
+
     def test_ask_in_the_platforms_words(self, client: CatalogClient, desk: Desk) -> None:
         filters: dict[str, Any] = {
             "dataset_id": CRM_PROFILES,
             "external_id": "run/1@x",
+            "tags": {"airflow_owner": "a-1", "team": "b_2"},
             "statuses": ["active", "success"],
             "created_after": 1,
             "created_before": 2,
@@ -199,6 +212,7 @@ class TestListsOfBatches:
         assert sent.query == {
             "dataSet": CRM_PROFILES,
             "externalId": "run/1@x",
+            "tags": "airflow_owner:a-1,team:b_2",
             "status": "active,success",
             "createdAfter": "1",
             "createdBefore": "2",
@@ -219,14 +233,21 @@ class TestListsOfBatches:
 
     @pytest.mark.parametrize(
         ("filters", "argument"),
-        [({"dataset_id": ""}, "dataset_id"), ({"dataset_id": "a,b"}, "dataset_id"), ({"external_id": "a,b"}, "external_id")],
-        ids=["empty dataset", "two datasets", "two external ids"],
-    )  # fmt: skip
+        [
+            pytest.param({"dataset_id": ""}, "dataset_id", id="empty dataset"),
+            pytest.param({"dataset_id": "a,b"}, "dataset_id", id="two datasets"),
+            pytest.param({"external_id": "a,b"}, "external_id", id="two external ids"),
+            pytest.param({"tags": {"team": "a,owner:b"}}, "tags", id="two tags in one"),
+            pytest.param({"tags": {"team": "*"}}, "tags", id="any value of a tag"),
+            pytest.param({"tags": {"team:a": "b"}}, "tags", id="colon in the name of a tag"),
+            pytest.param({"tags": {"team": ""}}, "tags", id="empty tag"),
+        ],
+    )
     def test_refuse_filters_that_would_mean_something_else(
-        self, client: CatalogClient, desk: Desk, filters: dict[str, str], argument: str
+        self, client: CatalogClient, desk: Desk, filters: dict[str, Any], argument: str
     ) -> None:
         with pytest.raises(InvalidInputError) as caught:
-            list(client.list_batches(**filters))  # type: ignore[arg-type]
+            list(client.list_batches(**filters))
         assert caught.value.argument == argument
         assert desk.sent() == []
 
