@@ -7,6 +7,7 @@ import os
 import socket
 import tracemalloc
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ from airflow_provider_catalog.api.errors import (
     NotFoundError,
     UnreachableError,
 )
+from airflow_provider_catalog.api.models import Batch
 from airflow_provider_catalog.ingest.files import FixedLengthReader, SourceFile, find_files
-from airflow_provider_catalog.ingest.upload import upload_files
+from airflow_provider_catalog.ingest.upload import missing_files, upload_files
 
 Stored = Callable[[], dict[str, bytes]]
 
@@ -356,3 +358,66 @@ class TestFixedLengthReader:
         os.truncate(path, 8)
         with pytest.raises(FileChangedError, match="shrank"):
             reader.read(8)
+
+
+class TestMissingFiles:
+    """What a later try has to upload still."""
+
+    @pytest.fixture
+    def batch(self, client: CatalogClient, batch_id: str, folder: Path) -> Batch:
+        """A batch that has the files ``a`` and ``b``, which are older than the batch."""
+        for name in ("a", "b"):
+            (folder / name).write_text(f"{name}\n")
+            os.utime(name, (1_000_000_000, 1_000_000_000))
+        upload_files(client, batch_id, CRM_PROFILES, find_files(["a", "b"]))
+        return client.get_batch(batch_id)
+
+    def missing(self, client: CatalogClient, batch: Batch) -> list[str]:
+        found = missing_files(client, batch, CRM_PROFILES, find_files("*"))
+        return [file.remote_name for file in found]
+
+    def test_are_none_when_all_have_arrived(self, client: CatalogClient, batch: Batch) -> None:
+        assert self.missing(client, batch) == []
+
+    def test_are_those_that_have_not_arrived(self, client: CatalogClient, batch: Batch, folder: Path) -> None:
+        (folder / "c").write_text("c\n")
+        os.utime("c", (1_000_000_000, 1_000_000_000))
+        assert self.missing(client, batch) == ["c"]
+
+    @pytest.mark.parametrize("content", ["", "aa\n"], ids=["shorter", "longer"])
+    def test_are_those_of_which_the_platform_has_another_size(
+        self, client: CatalogClient, batch: Batch, batch_id: str, content: str
+    ) -> None:
+        client.put_file(batch_id, CRM_PROFILES, "a", lambda: BytesIO(content.encode()))
+        assert self.missing(client, batch) == ["a"]
+
+    @pytest.mark.parametrize("after", [0, 1, 3600])
+    def test_are_those_that_were_written_to_since_the_batch_was_opened(
+        self, client: CatalogClient, batch: Batch, desk: Desk, after: float
+    ) -> None:
+        assert batch.created is not None
+        os.utime("b", (batch.created + after, batch.created + after))
+        desk.forget()
+        assert self.missing(client, batch) == ["b"]
+        assert [sent.path.rpartition("/")[2] for sent in desk.sent("HEAD")] == ["a"]
+
+    def test_are_all_where_the_platform_does_not_tell_of_small_ones(
+        self, client: CatalogClient, batch: Batch, desk: Desk
+    ) -> None:
+        desk.set(head_of_small_files=False)
+        assert self.missing(client, batch) == ["a", "b"]
+
+    def test_are_all_of_a_batch_that_was_opened_just_now(
+        self, client: CatalogClient, batch: Batch, desk: Desk
+    ) -> None:
+        desk.forget()
+        assert self.missing(client, Batch(batch.id, "loading")) == ["a", "b"]
+        assert desk.sent() == []
+
+    def test_are_counted_in_the_log(
+        self, client: CatalogClient, batch: Batch, folder: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level("INFO", "airflow_provider_catalog")
+        (folder / "c").write_text("c\n")
+        self.missing(client, batch)
+        assert f"2 of 3 file(s) are in batch {batch.id} already." in caplog.text
