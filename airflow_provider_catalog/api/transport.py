@@ -221,7 +221,8 @@ class Body:
         :raises UnreachableError: the connection broke before the end.
         """
         try:
-            data: bytes = self._response.raw.read(size)
+            # What has arrived is given even if the connection breaks next.
+            data: bytes = self._response.raw.read1(size, decode_content=False)
         except (HTTPError, OSError) as error:
             raise _unreachable(self._call, error) from error
         return data

@@ -140,7 +140,8 @@ class TestTheTable:
 class TestRetryAfter:
     @pytest.mark.parametrize(
         ("header", "seconds"),
-        [("38", 38.0), (" 38 ", 38.0), ("0", 0.0), pytest.param(in_seconds(-5), 0.0, id="past"), ("soon", None), ("1.5", None), (None, None)],
+        [("38", 38.0), (" 38 ", 38.0), ("0", 0.0), pytest.param(in_seconds(-5), 0.0, id="past"),
+         ("soon", None), ("1.5", None), (None, None)],
     )  # fmt: skip
     def test_what_it_says(self, header: str | None, seconds: float | None) -> None:
         assert parse_retry_after(header) == seconds
