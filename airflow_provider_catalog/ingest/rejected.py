@@ -17,7 +17,7 @@ ALLOWED = (
     "a number of rows from 1 on (1: not a single one), a share between 0 and 1 such as 0.01, or a percentage above 0% "
     "and up to 100% such as '1%'"
 )
-NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?) *(%?)")
+NUMBER = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?) *(%?)")
 
 
 @dataclass(frozen=True)
