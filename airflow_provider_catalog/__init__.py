@@ -30,7 +30,7 @@ def get_provider_info() -> dict[str, object]:
             }
         ],
         "hooks": [_modules("hooks.catalog")],
-        "operators": [_modules("operators.batch", "operators.ingest")],
+        "operators": [_modules("operators.batch", "operators.diagnostics", "operators.ingest")],
         "sensors": [_modules("sensors.batch")],
         "triggers": [_modules("triggers.batch")],
         "extra-links": [f"{__name__}.links.dataset.DatasetLink"],

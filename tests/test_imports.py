@@ -8,7 +8,10 @@ from collections.abc import Sequence
 import pytest
 
 PACKAGE = "airflow_provider_catalog"
-DAG_PARTS = [f"{PACKAGE}.operators.batch", f"{PACKAGE}.sensors.batch", f"{PACKAGE}.links.dataset"]
+DAG_PARTS = [
+    f"{PACKAGE}.{name}"
+    for name in ("operators.batch", "operators.diagnostics", "sensors.batch", "links.dataset")
+]
 # What every DAG file has loaded anyway; the names are looked up because the module loads them when asked for.
 BASE = """
 import airflow.providers.common.compat.sdk as sdk

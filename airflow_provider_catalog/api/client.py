@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from airflow_provider_catalog.api.auth import auth_for
+from airflow_provider_catalog.api.data_access import DataAccess
 from airflow_provider_catalog.api.errors import (
     ApiError,
     Failure,
@@ -39,6 +40,9 @@ TAG_FILTER_TEXT = re.compile(r"[0-9A-Za-z_-]+")
 
 class CatalogClient:
     """The platform's API in one sandbox of one organisation. Can be shared between threads.
+
+    What it keeps about batches in files is read through ``data_access``, a
+    :class:`~airflow_provider_catalog.api.data_access.DataAccess`.
 
     Every method raises :class:`~airflow_provider_catalog.api.errors.ApiError` when the platform answers with an error and
     :class:`~airflow_provider_catalog.api.errors.UnreachableError` when it gives no usable answer, after the repetitions that the
@@ -77,6 +81,7 @@ class CatalogClient:
             attempts=attempts,
             sleep=sleep,
         )
+        self.data_access = DataAccess(settings.host, self._transport)
 
     def close(self) -> None:
         """Close the kept connections."""

@@ -11,10 +11,13 @@
     ├── OutcomeUnknownError      a batch was asked for; whether it exists is not known
     ├── LostSightError           nothing useful was heard of a batch for too long
     ├── FileChangedError         a source file changed while it was uploaded
-    ├── BatchFailedError         the platform gave the batch up
-    ├── BatchStalledError        the platform is stuck on the batch
-    ├── BatchLostError           somebody else ended the batch while it was loading
-    └── BatchStateError          the batch is in a state in which the call makes no sense
+    └── BatchError               something about one batch
+        ├── BatchFailedError         the platform gave it up
+        ├── BatchStalledError        the platform is stuck on it
+        ├── BatchLostError           somebody else ended it while it was loading
+        ├── BatchStateError          it is in a state in which the call makes no sense
+        ├── NoDiagnosticsError       nothing tells which of its rows were rejected
+        └── RowsRejectedError        it is promoted, but too many of its rows were rejected
 
 ``permanent`` tells whether another try could do better. All of them survive pickling.
 """
@@ -184,7 +187,7 @@ class FileChangedError(CatalogError):
         return False
 
 
-class _BatchError(CatalogError):
+class BatchError(CatalogError):
     """Something about one batch; ``batch`` is how the Catalog last showed it."""
 
     def __init__(self, batch: Batch) -> None:
@@ -192,14 +195,14 @@ class _BatchError(CatalogError):
         self.batch = batch
 
 
-class BatchFailedError(_BatchError):
+class BatchFailedError(BatchError):
     """The platform gave the batch up; its errors are in the text. Fix the data and make a new batch."""
 
     def __str__(self) -> str:
         return f"Batch {self.batch.id} ended as {self.batch.status!r}. {self.batch.explanation}"
 
 
-class BatchStalledError(_BatchError):
+class BatchStalledError(BatchError):
     """The platform has used up its own retries on the batch; only Adobe can move it."""
 
     def __str__(self) -> str:
@@ -209,7 +212,7 @@ class BatchStalledError(_BatchError):
         )
 
 
-class BatchLostError(_BatchError):
+class BatchLostError(BatchError):
     """Somebody has ended the batch while files were put into it, or goes on doing so."""
 
     @property
@@ -224,7 +227,7 @@ class BatchLostError(_BatchError):
         )
 
 
-class BatchStateError(_BatchError):
+class BatchStateError(BatchError):
     """The batch is in a state in which what was asked for makes no sense."""
 
     def __init__(self, batch: Batch, wish: str, advice: str) -> None:
@@ -235,3 +238,34 @@ class BatchStateError(_BatchError):
 
     def __str__(self) -> str:
         return f"Batch {self.batch.id} is {self.batch.status!r} and can't be {self.wish}. {self.advice}"
+
+
+class NoDiagnosticsError(BatchError):
+    """Rows of the batch were rejected, and the platform has no file that tells which."""
+
+    def __str__(self) -> str:
+        return (
+            f"Rows of batch {self.batch.id} were rejected, but the platform has no file that tells which. Either the batch "
+            "was opened without error diagnostics (enable_error_diagnostics), or it ended more than 30 days ago, for which "
+            f"time they are kept at most. {self.batch.explanation}"
+        )
+
+
+class RowsRejectedError(BatchError):
+    """The batch is promoted, but as many of its rows were rejected as its user calls a failure, or nobody knows how many.
+
+    :param batch: how the Catalog last showed it.
+    :param limit: the user's ``fail_on_rejected``.
+    """
+
+    def __init__(self, batch: Batch, limit: str) -> None:
+        super().__init__(batch)
+        self.args = (batch, limit)
+        self.limit = limit
+
+    def __str__(self) -> str:
+        batch = self.batch
+        text = f"Batch {batch.id} is promoted, but {batch.rejection}, and fail_on_rejected is {self.limit}."
+        if batch.records_failed is None or batch.records_total is None:
+            text += " What is not known counts as too many: leave fail_on_rejected out for such batches."
+        return f"{text} {batch.explanation}"

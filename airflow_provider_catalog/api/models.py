@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,8 +32,12 @@ class BatchIssue:
     records: int | None = None
 
     def __str__(self) -> str:
-        count = f" ({self.records} records)" if self.records is not None else ""
-        return f"{self.code}{count}: {self.description}" if self.description else f"{self.code}{count}"
+        return f"{self.heading}: {self.description}" if self.description else self.heading
+
+    @property
+    def heading(self) -> str:
+        """The code and the count, without Adobe's text."""
+        return f"{self.code} ({self.records} records)" if self.records is not None else self.code
 
 
 @dataclass(frozen=True)
@@ -91,16 +95,40 @@ class Batch:
         """Whether a batch that is no longer active has been, by its time of completion or its successor."""
         return self.completed is not None or bool(self.tags.get("acp_successor"))
 
+    @classmethod
+    def from_summary(cls, summary: Mapping[str, Any]) -> Batch:
+        """Make a batch again of its summary, with what that holds."""
+        errors = tuple(BatchIssue(**issue) for issue in summary["errors"])
+        return cls(**{**summary, "errors": errors})
+
     @property
-    def summary(self) -> dict[str, str | int | None]:
-        """The id, the status and the counts, small enough for an XCom."""
+    def summary(self) -> dict[str, Any]:
+        """The id, the status, the counts and the first errors, small enough for an XCom."""
         return {
             "id": self.id,
             "status": self.status,
             "records_read": self.records_read,
             "records_written": self.records_written,
             "records_failed": self.records_failed,
+            "errors": [asdict(issue) for issue in self.errors[:ERRORS_SHOWN]],
         }
+
+    @property
+    def records_total(self) -> int | None:
+        """How many records there were: those read, or else those written and rejected."""
+        if self.records_read is not None or self.records_written is None or self.records_failed is None:
+            return self.records_read
+        return self.records_written + self.records_failed
+
+    @property
+    def rejection(self) -> str:
+        """How many rows were rejected, in words."""
+        if self.records_failed is None:
+            return "an unknown number of its rows was rejected (the platform does not count those of CSV)"
+        if not self.records_total:
+            return f"{self.records_failed} of its rows were rejected"
+        share = self.records_failed / self.records_total
+        return f"{self.records_failed} of its {self.records_total} rows ({share:.2%}) were rejected"
 
     @property
     def explanation(self) -> str:

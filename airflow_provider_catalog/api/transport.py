@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, Protocol, TypeVar, cast
 from urllib.parse import quote_plus, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
+from tenacity import Retrying
 from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError, ReadTimeoutError
 
 import airflow_provider_catalog
@@ -33,6 +34,8 @@ log = logging.getLogger(__name__)
 CONNECT_TIMEOUT = 10.0
 SEND_BLOCK_BYTES = 128 * 1024
 REDACTED = "***"
+
+T = TypeVar("T")
 
 
 class TokenAuth(Protocol):
@@ -119,38 +122,59 @@ class Transport:
         :raises ApiError: the platform answered with an error.
         :raises UnreachableError: no usable answer came.
         """
-        if self._auth is None:
-            return self._send_patiently(call, None)
-        token = self._auth.token()
-        try:
-            return self._send_patiently(call, token)
-        except AuthenticationError as refusal:
-            # The token may have been withdrawn before its time: one new token, one more chance.
-            self._auth.renew(token, refusal)
-        return self._send_patiently(call, self._auth.token())
+        patiently = self.patience(call.repeat)
+        return self._authorized(lambda token: patiently(self._send_once, call, token))
+
+    def open(self, call: Call) -> Body:
+        """Send a call once, and give its answer before the body has arrived. To be closed.
+
+        Unlike :meth:`send` it repeats nothing: whoever reads the body has to begin anew when it breaks, and that covers both.
+
+        :raises ApiError: the platform answered with an error.
+        :raises UnreachableError: no usable answer came.
+        """
+        return self._authorized(lambda token: Body(call, self._answer(call, token, stream=True)))
+
+    def patience(self, repeat: Repeat) -> Retrying:
+        """Give the loop around what may be repeated, with the patience of this conversation.
+
+        :param repeat: what a second time would do.
+        """
+        return retrying(repeat, self._attempts, self._sleep)
 
     def close(self) -> None:
         """Close the kept connections."""
         self._session.close()
 
-    def _send_patiently(self, call: Call, token: str | None) -> Any:
-        return retrying(call.repeat, self._attempts, self._sleep)(self._send_once, call, token)
+    def _authorized(self, send: Callable[[str | None], T]) -> T:
+        if self._auth is None:
+            return send(None)
+        token = self._auth.token()
+        try:
+            return send(token)
+        except AuthenticationError as refusal:
+            # The token may have been withdrawn before its time: one new token, one more chance.
+            self._auth.renew(token, refusal)
+        return send(self._auth.token())
 
     def _send_once(self, call: Call, token: str | None) -> Any:
-        started = time.monotonic()
-        response = self._exchange(call, token)
-        redact = partial(self._redact, token=token)
-        log.debug("%s: %s after %.3f s", call, response.status_code, time.monotonic() - started)
-        if not 200 <= response.status_code < 300:
-            raise api_error(str(call), response, redact)
+        response = self._answer(call, token)
         if call.answer_header:
             return response.headers.get(call.answer_header)
-        return _parse(call, response, redact) if call.answer else None
+        return _parse(call, response, partial(self._redact, token=token)) if call.answer else None
 
-    def _exchange(self, call: Call, token: str | None) -> requests.Response:
+    def _answer(self, call: Call, token: str | None, *, stream: bool = False) -> requests.Response:
+        started = time.monotonic()
+        response = self._exchange(call, token, stream)
+        log.debug("%s: %s after %.3f s", call, response.status_code, time.monotonic() - started)
+        if not _is_good(response):
+            raise api_error(str(call), response, partial(self._redact, token=token))
+        return response
+
+    def _exchange(self, call: Call, token: str | None, stream: bool) -> requests.Response:
         body = call.body() if call.body else None
         try:
-            return self._session.request(
+            response = self._session.request(
                 call.method,
                 call.url,
                 params=call.params,
@@ -161,7 +185,11 @@ class Transport:
                 timeout=(min(CONNECT_TIMEOUT, self._timeout), self._timeout),
                 proxies=_proxy_exceptions(call.url),
                 allow_redirects=False,
+                stream=stream,
             )
+            if stream and not _is_good(response):
+                _ = response.content  # errors are read whole, here where it may break off
+            return response
         except requests.RequestException as error:
             # It stays behind as the cause, and error reporters that write objects out would find the headers in it.
             error.request = None
@@ -176,6 +204,36 @@ class Transport:
                 # A secret may come back as it went out in a form.
                 text = text.replace(secret, REDACTED).replace(quote_plus(secret), REDACTED)
         return text
+
+
+class Body:
+    """The bytes of an answer, read as they arrive.
+
+    :param call: what is answered.
+    :param response: the answer, of which only the head has been read.
+    """
+
+    def __init__(self, call: Call, response: requests.Response) -> None:
+        self._call = call
+        self._response = response
+        self.status = response.status_code
+        self.headers: Mapping[str, str] = response.headers
+
+    def read(self, size: int) -> bytes:
+        """Read up to ``size`` bytes; none at the end.
+
+        :raises UnreachableError: the connection broke before the end.
+        """
+        try:
+            # What has arrived is given even if the connection breaks next.
+            data: bytes = self._response.raw.read1(size, decode_content=False)
+        except (HTTPError, OSError) as error:
+            raise _unreachable(self._call, error) from error
+        return data
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._response.close()
 
 
 class _Bearer(AuthBase):
@@ -229,6 +287,10 @@ def _proxy_exceptions(url: str) -> dict[str, str]:
     return {"no_proxy": host} if is_loopback(host) else {}
 
 
+def _is_good(response: requests.Response) -> bool:
+    return 200 <= response.status_code < 300
+
+
 def _parse(call: Call, response: requests.Response, redact: Callable[[str], str]) -> Any:
     try:
         answer = response.json()
@@ -244,7 +306,7 @@ def _parse(call: Call, response: requests.Response, redact: Callable[[str], str]
     return answer
 
 
-def _unreachable(call: Call, error: requests.RequestException) -> UnreachableError:
+def _unreachable(call: Call, error: Exception) -> UnreachableError:
     host = urlsplit(call.url).netloc
     causes = list(_causes(error))
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):

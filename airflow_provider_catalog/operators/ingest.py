@@ -20,6 +20,7 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_provider_catalog.hooks.durations import seconds
 from airflow_provider_catalog.hooks.failures import failing_fast
+from airflow_provider_catalog.hooks.summaries import leaving_summary, push_summary
 from airflow_provider_catalog.links.dataset import DatasetLink
 from airflow_provider_catalog.operators.batch import CatalogOperator
 
@@ -29,10 +30,10 @@ if TYPE_CHECKING:
     from airflow_provider_catalog.api.models import Batch
     from airflow_provider_catalog.ingest.files import SourceFile
     from airflow_provider_catalog.ingest.ingestion import Ingestion
+    from airflow_provider_catalog.ingest.rejected import RejectedLimit
     from airflow_provider_catalog.ingest.waiting import Patience
 
 BATCH_ID_KEY = "batch_id"
-SUMMARY_KEY = "batch_summary"
 RERUNS = ("replace", "append", "skip")
 
 # The trigger keeps the deadline itself, with a last look; Airflow's own is for a triggerer that is gone.
@@ -46,7 +47,8 @@ class IngestFilesOperator(CatalogOperator):
     However often the task is retried, and whatever died before, there is one promoted batch for each run of it: a try finds
     the batch of the tries before it in the Catalog and goes on with it. See :mod:`airflow_provider_catalog.ingest.opening`.
 
-    The batch's id is in the XCom ``batch_id`` as soon as there is a batch, also when the task fails later.
+    The batch's id is in the XCom ``batch_id`` as soon as there is a batch, and what became of it in ``batch_summary``, also when
+    the task fails.
 
     :param dataset_id: the dataset's id (templated).
     :param files: a path or a glob, or a list of these; each file has at most 256,000,000 bytes (templated).
@@ -54,8 +56,8 @@ class IngestFilesOperator(CatalogOperator):
     :param tags: names with a text or a list of texts, kept on the batch beside those that name its owner (templated).
     :param enable_error_diagnostics: whether the platform keeps the reasons why rows were rejected; true unless given (templated).
     :param partial_ingestion_percent: how many per cent of the rows may be rejected before the batch fails, 0 to 100 (templated).
-    :param fail_on_rejected: from how many rejected rows (``100``) or what share of them (``"1%"``) a promoted batch counts as a
-        failure (templated).
+    :param fail_on_rejected: from how many rejected rows (``100``) or what share of them (``0.01`` or ``"1%"``) a promoted batch
+        counts as a failure, as in ``BatchSensor`` (templated).
     :param external_id: a name of your own for the batch, different in each run, in place of a derived one (templated).
     :param on_rerun: what happens to the data that the task loaded before it was cleared: ``replace`` (the new batch takes their
         place), ``append`` (they stay, and the new ones are added) or ``skip`` (they count, and nothing is loaded again).
@@ -132,6 +134,7 @@ class IngestFilesOperator(CatalogOperator):
         from airflow_provider_catalog.ingest.ingestion import bring_in
         from airflow_provider_catalog.ingest.waiting import wait_for
 
+        limit = self._limit
         client = self.hook.client
         batch = bring_in(
             client,
@@ -142,24 +145,26 @@ class IngestFilesOperator(CatalogOperator):
         if batch.phase is not Phase.SUCCEEDED:
             if self.deferrable:
                 self._defer(context, batch.id)
-            batch = self._telling(context, lambda: wait_for(client, batch.id, self._patience))
-        return self._judged(context, batch.summary)
+            with leaving_summary(context):
+                batch = wait_for(client, batch.id, self._patience)
+        return self._report(context, batch, limit)
 
     def execute_complete(self, context: Context, event: Mapping[str, Any], try_number: int) -> Any:
         """Turn the trigger's event into the task's end."""
         from airflow_provider_catalog.api.errors import LostSightError
+        from airflow_provider_catalog.api.models import Batch
         from airflow_provider_catalog.triggers.batch import Outcome
 
         if context["ti"].try_number != try_number:
             # Airflow 3.0 takes a retry back to where the try before it has failed, with that one's event.
             return self.execute(context)
-        outcome, message = Outcome(event["outcome"]), event["message"]
-        if event["summary"]:
-            self._push_summary(context, event["summary"])
+        outcome, message, summary = Outcome(event["outcome"]), event["message"], event["summary"]
         if outcome is Outcome.PROMOTED:
             self.log.info(message)
             with failing_fast():
-                return self._judged(context, event["summary"])
+                return self._report(context, Batch.from_summary(summary), self._limit)
+        if summary is not None:
+            push_summary(context, summary)
         failures: dict[Outcome, type[BaseException]] = {
             Outcome.FAILED: AirflowFailException,
             Outcome.LOST_SIGHT: LostSightError,
@@ -270,21 +275,15 @@ class IngestFilesOperator(CatalogOperator):
             timeout=timedelta(seconds=self.timeout) + BACKSTOP,
         )
 
-    def _telling(self, context: Context, wait: Callable[[], Batch]) -> Batch:
-        """Wait, and leave the summary of a batch that failed in XCom."""
-        from airflow_provider_catalog.api.errors import BatchFailedError, BatchStalledError
+    @property
+    def _limit(self) -> RejectedLimit | None:
+        from airflow_provider_catalog.ingest.rejected import RejectedLimit
 
-        try:
-            return wait()
-        except (BatchFailedError, BatchStalledError) as error:
-            self._push_summary(context, error.batch.summary)
-            raise
+        return None if self.fail_on_rejected is None else RejectedLimit.parse(self.fail_on_rejected)
 
-    def _judged(self, context: Context, summary: dict[str, Any]) -> dict[str, Any]:
+    def _report(self, context: Context, batch: Batch, limit: RejectedLimit | None) -> dict[str, Any]:
         """Give the summary of a promoted batch, unless too many of its rows were rejected."""
-        self._push_summary(context, summary)
-        return summary
+        from airflow_provider_catalog.ingest.rejected import accepted
 
-    def _push_summary(self, context: Context, summary: Mapping[str, Any]) -> None:
-        ti: Any = context["ti"]
-        ti.xcom_push(key=SUMMARY_KEY, value=summary)
+        push_summary(context, batch.summary)
+        return accepted(batch, limit).summary

@@ -22,10 +22,12 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_catalog.hooks.catalog import DEFAULT_CONN_ID, CatalogHook
 from airflow_provider_catalog.hooks.durations import seconds
 from airflow_provider_catalog.hooks.failures import failing_fast
+from airflow_provider_catalog.hooks.summaries import leaving_summary, push_summary
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, XComArg
 
+    from airflow_provider_catalog.ingest.rejected import RejectedLimit
     from airflow_provider_catalog.ingest.watch import BatchWatch
 
 STALLED_GRACE = timedelta(hours=1)
@@ -41,22 +43,26 @@ class BatchSensor(BaseSensorOperator):
 
     Succeeds when the batch is ``success`` or ``active``, also if it was replaced since then. Fails at once, without retries, when
     the platform gave the batch up, with the platform's errors in the text. Goes on waiting through outages, expired tokens
-    and statuses that it does not know.
+    and statuses that it does not know. When the batch is what makes it fail, what would be the return value is left as the XCom
+    ``batch_summary``.
 
     :param batch_id: the batch (templated).
     :param catalog_conn_id: the connection (templated).
     :param sandbox_name: another sandbox than the connection's (templated).
+    :param fail_on_rejected: from how many rejected rows on a promoted batch counts as a failure (templated): a number from 1, a
+        share such as ``0.01``, or a percentage such as ``"1%"``. A batch whose rows the platform does not count (CSV) fails then
+        as well. None, the default, leaves it at a warning.
     :param stalled_grace: how long the batch may be ``stalled``; seconds or a timedelta, one hour unless given.
     :param max_unreachable: how long the platform may give no useful answer; seconds or a timedelta, half an hour unless given.
         In the mode reschedule nothing is remembered between two looks, so there only ``timeout`` ends such a wait.
     :param deferrable: wait in the triggerer, after one look in the worker; Airflow's ``default_deferrable`` unless given.
     :param poke_interval: seconds between two looks.
     :param timeout: seconds until the wait fails with ``AirflowSensorTimeout``, or is skipped with ``soft_fail``.
-    :return: ``id``, ``status``, ``records_read``, ``records_written`` and ``records_failed``; a count that the platform does not
-        give is None.
+    :return: ``id``, ``status``, ``records_read``, ``records_written``, ``records_failed``, and ``errors``, up to ten, each with
+        ``code``, ``description`` and ``records``; a count that the platform does not give is None.
     """
 
-    template_fields: Sequence[str] = ("catalog_conn_id", "sandbox_name", "batch_id")
+    template_fields: Sequence[str] = ("catalog_conn_id", "sandbox_name", "batch_id", "fail_on_rejected")
     ui_color = "#f5e1df"
 
     def __init__(
@@ -65,6 +71,7 @@ class BatchSensor(BaseSensorOperator):
         batch_id: str | XComArg,
         catalog_conn_id: str = DEFAULT_CONN_ID,
         sandbox_name: str | None = None,
+        fail_on_rejected: float | str | XComArg | None = None,
         stalled_grace: float | timedelta = STALLED_GRACE,
         max_unreachable: float | timedelta = MAX_UNREACHABLE,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
@@ -74,6 +81,7 @@ class BatchSensor(BaseSensorOperator):
         self.batch_id: Any = batch_id  # a text when the templates have been rendered
         self.catalog_conn_id = catalog_conn_id
         self.sandbox_name = sandbox_name
+        self.fail_on_rejected: Any = fail_on_rejected
         self.stalled_grace = seconds("stalled_grace", stalled_grace)
         self.max_unreachable = seconds("max_unreachable", max_unreachable)
         self.deferrable = deferrable
@@ -90,6 +98,12 @@ class BatchSensor(BaseSensorOperator):
         from airflow_provider_catalog.ingest.watch import BatchWatch
 
         return BatchWatch(self.batch_id, self.stalled_grace, self._patience)
+
+    @cached_property
+    def _limit(self) -> RejectedLimit | None:
+        from airflow_provider_catalog.ingest.rejected import RejectedLimit
+
+        return None if self.fail_on_rejected is None else RejectedLimit.parse(self.fail_on_rejected)
 
     @property
     def _patience(self) -> float:
@@ -112,7 +126,7 @@ class BatchSensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Look at the batch once; in the mode reschedule, until a refusal has passed or lasts."""
-        with failing_fast():
+        with failing_fast(), leaving_summary(context):
             look = self._look()
             while self.reschedule and self._watch.is_refused:
                 time.sleep(CONFIRMATION_PAUSE)
@@ -122,12 +136,17 @@ class BatchSensor(BaseSensorOperator):
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> Any:
         """Turn the trigger's event into the task's end."""
         from airflow_provider_catalog.api.errors import LostSightError
+        from airflow_provider_catalog.api.models import Batch
+        from airflow_provider_catalog.ingest.rejected import accepted
         from airflow_provider_catalog.triggers.batch import Outcome
 
-        outcome, message = Outcome(event["outcome"]), event["message"]
+        outcome, message, summary = Outcome(event["outcome"]), event["message"], event["summary"]
         if outcome is Outcome.PROMOTED:
             self.log.info(message)
-            return event["summary"]
+            with self._softly(), failing_fast(), leaving_summary(context):
+                return accepted(Batch.from_summary(summary), self._limit).summary
+        if summary is not None:
+            push_summary(context, summary)
         failures: dict[Outcome, type[BaseException]] = {
             Outcome.FAILED: AirflowFailException,
             Outcome.LOST_SIGHT: LostSightError,
@@ -153,7 +172,9 @@ class BatchSensor(BaseSensorOperator):
 
     def _look(self) -> PokeReturnValue:
         from airflow_provider_catalog.api.errors import CatalogError, InvalidInputError
+        from airflow_provider_catalog.ingest.rejected import accepted
 
+        _ = self._limit  # refused, if it is, before anything is sent
         if time.time() < self._watch.not_before:
             return PokeReturnValue(is_done=False)
         try:
@@ -164,7 +185,9 @@ class BatchSensor(BaseSensorOperator):
             self._watch.missed(error, time.time())
             return PokeReturnValue(is_done=False)
         promoted = self._watch.saw(batch, time.time())
-        return PokeReturnValue(is_done=promoted, xcom_value=batch.summary if promoted else None)
+        return PokeReturnValue(
+            is_done=promoted, xcom_value=accepted(batch, self._limit).summary if promoted else None
+        )
 
     def _defer(self) -> NoReturn:
         from airflow_provider_catalog.triggers.batch import BatchTrigger

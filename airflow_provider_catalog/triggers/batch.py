@@ -37,7 +37,7 @@ class Outcome(StrEnum):
 class BatchTrigger(BaseTrigger):
     """Wait until a batch is promoted, or until it is clear that it won't be.
 
-    The event is a mapping: ``outcome`` (one of :class:`Outcome`), ``message``, and ``summary`` when the batch is promoted.
+    The event is a mapping: ``outcome`` (one of :class:`Outcome`), ``message``, and ``summary`` when the batch has ended.
     Nothing that passes by itself ends the wait; see :mod:`airflow_provider_catalog.ingest.watch`.
 
     :param batch_id: the batch.
@@ -92,7 +92,7 @@ class BatchTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look at the batch from time to time, and yield one event."""
-        from airflow_provider_catalog.api.errors import CatalogError
+        from airflow_provider_catalog.api.errors import BatchError, CatalogError
         from airflow_provider_catalog.ingest.watch import BatchWatch
 
         watch = BatchWatch(self.batch_id, self.stalled_grace, self.max_unreachable)
@@ -114,6 +114,8 @@ class BatchTrigger(BaseTrigger):
                     yield event
                     return
                 await self._pause(max(self.poll_interval, watch.not_before - time.time()))
+        except BatchError as error:
+            yield _event(Outcome.FAILED, str(error), error.batch)
         except CatalogError as error:
             yield _event(Outcome.FAILED if error.permanent else Outcome.LOST_SIGHT, str(error))
         finally:

@@ -12,6 +12,7 @@ from airflow_provider_catalog.api import errors
 from airflow_provider_catalog.api.errors import (
     ApiError,
     AuthenticationError,
+    BatchError,
     BatchFailedError,
     BatchLostError,
     BatchStalledError,
@@ -21,8 +22,10 @@ from airflow_provider_catalog.api.errors import (
     FileChangedError,
     InvalidInputError,
     LostSightError,
+    NoDiagnosticsError,
     NotFoundError,
     OutcomeUnknownError,
+    RowsRejectedError,
     UnreachableError,
 )
 from airflow_provider_catalog.api.models import Batch
@@ -43,6 +46,14 @@ BATCH = Batch.parse(
         "status": "failed",
         "errors": [{"code": "106", "description": "An empty file."}],
         "tags": {"team": ["a"]},
+    },
+)
+COUNTED_BATCH = Batch.parse(
+    "B2",
+    {
+        "status": "success",
+        "errors": [{"code": "INGEST-1401-400", "recordCount": 1}],
+        "metrics": {"inputRecordCount": 4, "failedRecordCount": 1},
     },
 )
 
@@ -71,6 +82,17 @@ EXAMPLES: list[tuple[CatalogError, bool, str]] = [
     (BatchLostError(BATCH), False,
      "Batch B1 was aborted or failed while files were put into it. Was it aborted by hand? The next try opens a new batch."),
     (BatchStateError(BATCH, "reverted", "Abort it."), True, "Batch B1 is 'failed' and can't be reverted. Abort it."),
+    (NoDiagnosticsError(BATCH), True,
+     "Rows of batch B1 were rejected, but the platform has no file that tells which. Either the batch was opened without error "
+     "diagnostics (enable_error_diagnostics), or it ended more than 30 days ago, for which time they are kept at most. "
+     "Errors: 106: An empty file."),
+    (RowsRejectedError(COUNTED_BATCH, "1%"), True,
+     "Batch B2 is promoted, but 1 of its 4 rows (25.00%) were rejected, and fail_on_rejected is 1%. "
+     "Errors: INGEST-1401-400 (1 records)"),
+    (RowsRejectedError(BATCH, "1%"), True,
+     "Batch B1 is promoted, but an unknown number of its rows was rejected (the platform does not count those of CSV), and "
+     "fail_on_rejected is 1%. What is not known counts as too many: leave fail_on_rejected out for such batches. "
+     "Errors: 106: An empty file."),
 ]  # fmt: skip
 
 each_error = pytest.mark.parametrize(
@@ -82,7 +104,7 @@ def test_there_is_an_example_of_each() -> None:
     public = {
         kind for name, kind in vars(errors).items() if name.endswith("Error") and not name.startswith("_")
     }
-    assert {type(row[0]) for row in EXAMPLES} == public - {CatalogError}
+    assert {type(row[0]) for row in EXAMPLES} == public - {CatalogError, BatchError}
     assert all(issubclass(kind, CatalogError) for kind in public)
 
 

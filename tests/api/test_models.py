@@ -133,8 +133,46 @@ def test_no_errors_are_said_to_be_none() -> None:
 def test_the_summary_is_small_and_plain() -> None:
     summary = batch(status="success", metrics={"inputRecordCount": 5}).summary
     assert json.loads(json.dumps(summary)) == {
-        "id": "B1", "status": "success", "records_read": 5, "records_written": None, "records_failed": None,
+        "id": "B1", "status": "success", "records_read": 5, "records_written": None, "records_failed": None, "errors": [],
     }  # fmt: skip
+
+
+def test_the_summary_tells_the_first_errors() -> None:
+    errors = [{"code": f"E{n}", "description": "x" * 1000, "recordCount": n} for n in range(25)]
+    summary = batch(errors=errors).summary
+    assert summary["errors"][3] == {"code": "E3", "description": f"{'x' * 300}…", "records": 3}
+    assert len(summary["errors"]) == 10
+
+
+def test_a_summary_makes_a_batch_that_says_the_same() -> None:
+    parsed = batch(
+        status="success",
+        metrics={"inputRecordCount": 5, "failedRecordCount": 2},
+        errors=[{"code": "INGEST-1401-400", "recordCount": 2}, {"code": "E2", "description": "Text."}],
+    )
+    again = Batch.from_summary(json.loads(json.dumps(parsed.summary)))
+    assert again.summary == parsed.summary
+    assert (again.explanation, again.rejection) == (parsed.explanation, parsed.rejection)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "total", "words"),
+    [
+        ((10000, 9863, 137), 10000, "137 of its 10000 rows (1.37%) were rejected"),
+        ((None, 3, 1), 4, "1 of its 4 rows (25.00%) were rejected"),
+        ((None, None, 1), None, "1 of its rows were rejected"),
+        ((0, 0, 1), 0, "1 of its rows were rejected"),
+        ((5, 4, None), 5, "an unknown number of its rows was rejected (the platform does not count those of CSV)"),
+        ((None, None, None), None, "an unknown number of its rows was rejected (the platform does not count those of CSV)"),
+    ],
+    ids=["usual", "without those read", "rejected only", "none read", "without those rejected", "CSV"],
+)  # fmt: skip
+def test_how_many_rows_were_rejected_is_put_in_words(
+    metrics: tuple[int | None, ...], total: int | None, words: str
+) -> None:
+    names = ("inputRecordCount", "outputRecordCount", "failedRecordCount")
+    parsed = batch(metrics=dict(zip(names, metrics, strict=True)))
+    assert (parsed.records_total, parsed.rejection) == (total, words)
 
 
 STATUSES = {

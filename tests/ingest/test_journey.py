@@ -63,6 +63,7 @@ def test_rows_are_counted_when_they_are_in(
         "records_read": 10,
         "records_written": 10,
         "records_failed": 0,
+        "errors": [],
     }
 
 

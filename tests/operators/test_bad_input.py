@@ -21,6 +21,7 @@ from airflow_provider_catalog.operators.batch import (
     RevertBatchOperator,
     UploadFilesOperator,
 )
+from airflow_provider_catalog.operators.diagnostics import DownloadBatchErrorsOperator
 from airflow_provider_catalog.sensors.batch import BatchSensor
 
 BATCH = "01HP1Z0A9YZ733QCJN6AXCATHF"
@@ -162,6 +163,9 @@ WITH_A_BATCH: dict[str, Callable[[Any], BaseOperator]] = {
     "complete": lambda batch_id: CompleteBatchOperator(task_id="t", batch_id=batch_id),
     "abort": lambda batch_id: AbortBatchOperator(task_id="t", batch_id=batch_id),
     "revert": lambda batch_id: RevertBatchOperator(task_id="t", batch_id=batch_id),
+    "download": lambda batch_id: DownloadBatchErrorsOperator(
+        task_id="t", batch_id=batch_id, path="rows.jsonl"
+    ),
     "poke": lambda batch_id: BatchSensor(task_id="t", batch_id=batch_id, poke_interval=0),
     "deferrable": lambda batch_id: BatchSensor(task_id="t", batch_id=batch_id, deferrable=True),
 }
@@ -177,10 +181,36 @@ BAD_BATCH_IDS = {
 
 @pytest.mark.parametrize("given", BAD_BATCH_IDS.values(), ids=BAD_BATCH_IDS)
 @pytest.mark.parametrize("build", WITH_A_BATCH.values(), ids=WITH_A_BATCH)
-def test_a_batch_is_not_named_by(build: Callable[[Any], BaseOperator], given: Any, desk: Desk) -> None:
+def test_a_batch_is_not_named_by(
+    build: Callable[[Any], BaseOperator],
+    given: Any,
+    desk: Desk,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(AirflowFailException) as error:
         execute_as_it_is(build(given))
     assert_refused(error, "batch_id", repr(given), BATCH_ID)
+    assert desk.sent() == []
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("given", ["", None, "folder/", "a\nb", "nowhere://rows.jsonl"], ids=repr)
+def test_rejected_rows_are_not_written_to(given: Any, desk: Desk) -> None:
+    with pytest.raises(AirflowFailException) as error:
+        execute_as_it_is(DownloadBatchErrorsOperator(task_id="t", batch_id=BATCH, path=given))
+    assert_refused(error, "path", repr(given), "path")
+    assert desk.sent() == []
+
+
+@pytest.mark.parametrize("given", [0, -1, 1.0, True, "0%", "101%", "many", float("nan"), ""], ids=repr)
+@pytest.mark.parametrize("deferrable", [False, True], ids=["poke", "deferrable"])
+def test_rejected_rows_are_not_limited_to(given: Any, deferrable: bool, desk: Desk) -> None:
+    sensor = BatchSensor(task_id="t", batch_id=BATCH, fail_on_rejected=given, deferrable=deferrable)
+    with pytest.raises(AirflowFailException) as error:
+        execute_as_it_is(sensor)
+    assert_refused(error, "fail_on_rejected", repr(given), "a number of rows from 1 on")
     assert desk.sent() == []
 
 

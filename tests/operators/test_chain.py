@@ -68,6 +68,7 @@ def test_a_dag_loads_a_file_and_waits_for_its_promotion(
         "records_read": 3,
         "records_written": 3,
         "records_failed": 0,
+        "errors": [],
     }
     page = f"{quick.url}/ui/dev/datasets/{CRM_PROFILES}"
     assert [link_of(run, task) for task in (opened, upload)] == [page, page]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from desk import CRM_PROFILES, Desk
-from tasks import Run, Visit, dag, run_task, run_try
+from tasks import dag, run_task
 
 from airflow_provider_catalog.operators.ingest import IngestFilesOperator
 

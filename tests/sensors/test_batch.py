@@ -30,6 +30,7 @@ def test_it_succeeds_when_the_batch_is(status: str, wait: Wait, desk: Desk) -> N
         "records_read": 10,
         "records_written": 9,
         "records_failed": 1,
+        "errors": [],
     }
 
 

@@ -33,7 +33,7 @@ def test_the_summary_says_what_the_platform_has_counted(runs: Runs, dag_id: str)
     summary = xcom(runs, dag_id, "wait")
     batch = runs.platform.batch(summary["id"])
     assert batch["status"] == "success"
-    assert summary == {"id": summary["id"], "status": "success", **record_counts(batch)}
+    assert summary == {"id": summary["id"], "status": "success", **record_counts(batch), "errors": []}
     assert (summary["records_read"], summary["records_written"], summary["records_failed"]) == (10, 10, 0)
 
 

@@ -81,7 +81,8 @@ def test_the_event_says_how_it_ended_and_names_the_batch(
     assert set(event) == {"outcome", "message", "summary"}
     assert event["outcome"] == outcome.value
     assert batch_id in event["message"]
-    assert (event["summary"] or {}).get("records_read") == (3 if outcome is Outcome.PROMOTED else None)
+    ended = outcome in (Outcome.PROMOTED, Outcome.FAILED)
+    assert (event["summary"] or {}).get("records_read") == (3 if ended else None)
 
 
 def test_it_gives_one_event_only(desk: Desk) -> None:
