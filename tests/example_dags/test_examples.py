@@ -71,3 +71,16 @@ def test_the_mapped_dag_loads_each_file_in_a_batch_of_its_own(
     batches = platform.batches_of(CRM_PROFILES).values()
     assert {batch["status"] for batch in batches} == {"success"}
     assert sorted(batch["metrics"]["outputRecordCount"] for batch in batches) == [3, 5, 7]
+
+
+def test_the_one_task_dag_loads_each_file_and_keeps_what_was_rejected(
+    platform: CatalogView, run_dag: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    run = run_dag(dag_of("one_task_ingest"))
+    assert run.state == "success"
+    batches = platform.batches_of(CRM_PROFILES).values()
+    assert {batch["status"] for batch in batches} == {"success"}
+    assert sorted(batch["metrics"]["outputRecordCount"] for batch in batches) == [3, 5, 7]
+    kept = list((tmp_path / "rejected").rglob("*.jsonl"))
+    assert [path.read_text() for path in kept] == ["", "", ""]
