@@ -291,16 +291,18 @@ def test_diagnostics_survive_a_restart(tmp_path: Path) -> None:
 
 
 BAD_ROWS = b'{"_id": [], "eventType": "' + b"x" * 4_000 + b'"}\n'
+GOOD_ROWS = b'{"_id": "1", "timestamp": "2024-01-01T00:00:00Z", "eventType": "' + b"x" * 4_000 + b'"}\n'
 
 
 @pytest.mark.parametrize(
     ("content", "input_format"),
     [
         pytest.param(BAD_ROWS * 2_000, {"format": "json"}, id="many bad rows"),
+        pytest.param(GOOD_ROWS * 2_000 + BAD_ROWS, {"format": "json"}, id="many good rows beside a bad one"),
         pytest.param(b'[{"_id": oops},' + b'{"_id": 2},' * 1_000_000, MULTI_LINE, id="no way to read on"),
     ],
 )
-def test_bad_rows_take_no_memory(
+def test_rows_take_no_memory(
     api: Client, emulator: Emulator, content: bytes, input_format: dict[str, Any]
 ) -> None:
     batch_id = api.open(PAGE_VIEWS, inputFormat=input_format, **PARTIAL)
