@@ -22,12 +22,21 @@ class StoredFile:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How the ingestion of a batch went: errors, counts where there are any, and the files that tell more."""
+    """How the ingestion of a batch went: errors, counts where there are any, and the files that tell more.
+
+    `rewritten` takes the place of those uploads of which only some rows were ingested.
+    """
 
     succeeded: bool
     errors: tuple[Json, ...] = ()
     metrics: dict[str, int] = field(default_factory=dict)
     reports: tuple[StoredFile, ...] = ()
+    rewritten: tuple[StoredFile, ...] = ()
+
+    @property
+    def written(self) -> tuple[StoredFile, ...]:
+        """All files that the platform itself has written."""
+        return self.reports + self.rewritten
 
 
 @dataclass(frozen=True)
@@ -102,6 +111,12 @@ class Batch:
         if self.forced and self.forced.status in SUCCEEDED:
             return self.forced.at
         return self.moment_of(SUCCEEDED)
+
+    @property
+    def parts(self) -> dict[str, StoredFile]:
+        """What the batch consists of once it is promoted, by path."""
+        rewritten = self.outcome.rewritten if self.outcome else ()
+        return {**self.files, **{file.path: file for file in rewritten}}
 
     @property
     def predecessors(self) -> tuple[list[str], list[str]]:

@@ -89,8 +89,8 @@ class BatchBook:
     def stored_names(self) -> set[str]:
         """Return the names of all files on disk that belong to a batch."""
         uploads = (batch.files.values() for batch in self.all())
-        reports = (batch.outcome.reports for batch in self.all() if batch.outcome)
-        return {file.stored_as for files in (*uploads, *reports) for file in files}
+        written = (batch.outcome.written for batch in self.all() if batch.outcome)
+        return {file.stored_as for files in (*uploads, *written) for file in files}
 
     def steps(self, batch: Batch, at: float) -> list[Step]:
         """Return the statuses that a batch had up to a moment, counting its replacement by another batch."""
@@ -155,5 +155,7 @@ def _batch(body: Json) -> Batch:
 
 
 def _outcome(body: Json) -> Outcome:
-    reports = tuple(StoredFile(**file) for file in body.get("reports", ()))
-    return Outcome(**{**body, "reports": reports})
+    files = {
+        name: tuple(StoredFile(**file) for file in body.get(name, ())) for name in ("reports", "rewritten")
+    }
+    return Outcome(**{**body, **files})

@@ -1,18 +1,18 @@
 """What the platform does between COMPLETE and the end: it reads the files, validates, counts, and decides.
 
 Per batch the platform allows a percentage of bad rows (0 unless the client asked for partial ingestion). Within
-it the good rows are ingested, above it the batch fails.
+it the good rows are ingested, above it the batch fails. A file of JSON of which only a part is ingested is written anew.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from .batches import Json, Opening, Outcome, StoredFile
-from .content import EMPTY_FILE, UNREADABLE_FILE, BadFile, BadRow, check_file, has_rows, reader_for
+from .content import EMPTY_FILE, UNREADABLE_FILE, BadFile, BadRow, Row, check_file, has_rows, reader_for
 from .diagnostics import Reports
 from .flaws import Flaw, Kind
 from .row_schema import Check, row_check
@@ -72,6 +72,7 @@ class _Tally:
     failed: int = 0
     bad_rows: dict[Kind, _Rows] = field(default_factory=dict)
     file_errors: list[Json] = field(default_factory=list)
+    flawed_files: list[StoredFile] = field(default_factory=list)
 
     def reject(self, flaws: Sequence[Flaw]) -> None:
         """Count the newest row as failed, once for each kind of flaw that it has."""
@@ -87,17 +88,19 @@ class _Tally:
 def ingest(job: Job) -> Outcome:
     """Read the files of a batch and return how its ingestion ends. Raises Stopped as soon as the job says so."""
     opening = job.opening
-    tally, reports = _Tally(), Reports(job.store, job.settings, opening.diagnostics)
+    tally, reports, check = _Tally(), Reports(job.store, job.settings, opening.diagnostics), _check(job)
     try:
         reports.list_inputs(file.path for file in job.files)
-        _read_all(job, tally, reports)
+        _read_all(job, check, tally, reports)
         succeeded = not tally.file_errors and tally.failed_percent <= opening.allowed_percent
         files = reports.close(succeeded)
+        rewritten = tuple(_rewritten(job, file, check) for file in _partly_ingested(job, tally, succeeded))
     except BaseException:
         reports.discard()
         raise
-    metrics = _metrics(tally, opening, succeeded, job.settings.csv_metrics)
-    return Outcome(succeeded, tuple(_errors(tally, opening, succeeded)), metrics, files)
+    parts = {file.path: file.size for file in (*job.files, *rewritten)}
+    metrics = _metrics(tally, opening, sum(parts.values()) if succeeded else None, job.settings.csv_metrics)
+    return Outcome(succeeded, tuple(_errors(tally, opening, succeeded)), metrics, files, rewritten)
 
 
 def without_files(accepted: bool) -> Outcome:
@@ -116,13 +119,12 @@ def _format(opening: Opening) -> str:
     return str(opening.input_format.get("format")).lower()
 
 
-def _read_all(job: Job, tally: _Tally, reports: Reports) -> None:
+def _read_all(job: Job, check: Check, tally: _Tally, reports: Reports) -> None:
     if _format(job.opening) == "csv" and is_nested(job.schema):
         error = {"code": UNREADABLE_FILE, "description": "CSV files can be ingested into a flat schema only."}
         tally.file_errors.append(error)
-    check = _check(job)
     for file in job.files:
-        _read(job, job.store.file(file.stored_as), check, tally, reports)
+        _read(job, file, check, tally, reports)
 
 
 def _check(job: Job) -> Check:
@@ -132,25 +134,49 @@ def _check(job: Job) -> Check:
     return row_check(job.schema, unknown_fields=job.settings.unknown_fields == "ignored")
 
 
-def _read(job: Job, path: Path, check: Check, tally: _Tally, reports: Reports) -> None:
-    input_format = job.opening.input_format
+def _read(job: Job, file: StoredFile, check: Check, tally: _Tally, reports: Reports) -> None:
+    failed_before = tally.failed
     tally.files += 1
-    tally.size += path.stat().st_size
+    tally.size += file.size
     try:
-        check_file(path, input_format)
-        rows: Iterator[Any] = (
-            reader_for(input_format)(path, input_format) if has_rows(input_format) else iter(())
-        )
-        for row in rows:
+        for row, flaws in _checked_rows(job, file, check):
             tally.rows += 1
-            flaws = _CORRUPT if isinstance(row, BadRow) else check(row)
             if flaws:
                 tally.reject(flaws)
                 reports.reject(row, flaws)
-            if job.stopped():
-                raise Stopped
     except BadFile as error:
         tally.file_errors.append({"code": error.code, "description": error.description})
+    if tally.failed > failed_before:
+        tally.flawed_files.append(file)
+
+
+def _checked_rows(job: Job, file: StoredFile, check: Check) -> Iterator[tuple[Row, Sequence[Flaw]]]:
+    """Yield the rows of a file, each with what is wrong with it. Raises BadFile, Stopped."""
+    path, input_format = job.store.file(file.stored_as), job.opening.input_format
+    check_file(path, input_format)
+    if not has_rows(input_format):
+        return
+    for row in reader_for(input_format)(path, input_format):
+        if job.stopped():
+            raise Stopped
+        yield row, _CORRUPT if isinstance(row, BadRow) else check(row)
+
+
+def _partly_ingested(job: Job, tally: _Tally, succeeded: bool) -> Sequence[StoredFile]:
+    return tally.flawed_files if succeeded and _format(job.opening) == "json" else ()
+
+
+def _rewritten(job: Job, file: StoredFile, check: Check) -> StoredFile:
+    """Read a file again, and write its good rows down, one on each line."""
+    target = job.store.new_file()
+    good = (json.dumps(row) for row, flaws in _checked_rows(job, file, check) if not flaws)
+    try:
+        with target.open("w", encoding="ascii") as lines:
+            size = sum(lines.write(f"{row}\n") for row in good)  # ASCII: as many bytes as characters
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+    return StoredFile(file.path, size, target.name)
 
 
 def _errors(tally: _Tally, opening: Opening, succeeded: bool) -> Sequence[Json]:
@@ -174,14 +200,15 @@ def _row_error(kind: Kind, rows: _Rows) -> Json:
     }
 
 
-def _metrics(tally: _Tally, opening: Opening, succeeded: bool, csv_metrics: bool) -> dict[str, int]:
+def _metrics(tally: _Tally, opening: Opening, output_size: int | None, csv_metrics: bool) -> dict[str, int]:
+    """Return the counts of a batch; without a size of what is ingested, nothing is."""
     if _format(opening) == "csv" and not csv_metrics:
         return {}
     metrics = {"inputByteSize": tally.size, "inputFileCount": tally.files}
-    if succeeded:
-        metrics |= {"outputByteSize": tally.size, "outputFileCount": 1, "partitionCount": 1}
+    if output_size is not None:
+        metrics |= {"outputByteSize": output_size, "outputFileCount": 1, "partitionCount": 1}
     if has_rows(opening.input_format):
-        written = tally.rows - tally.failed if succeeded else 0
+        written = tally.rows - tally.failed if output_size is not None else 0
         metrics |= {
             "inputRecordCount": tally.rows,
             "outputRecordCount": written,

@@ -72,7 +72,7 @@ class PromotionDesk:
 
     def _end(self, batch: Batch, outcome: Outcome, signalled_at: float) -> None:
         if batch.plan[-1].status not in RUNNING:  # aborted in the meantime
-            self._platform.store.delete(file.stored_as for file in outcome.reports)
+            self._platform.store.delete(file.stored_as for file in outcome.written)
             return
         settings = self._platform.settings
         word = settings.success_word if outcome.succeeded else settings.failure_word

@@ -110,6 +110,54 @@ def test_the_lag_can_be_set(api: Client) -> None:
     assert api.status(api.open()) == "loading"
 
 
+HEX = "00e4f1c2aa0099"
+
+
+def test_look_ups_by_external_id_and_by_tag_lag_alike_and_find_all(api: Client) -> None:
+    """A client that has lost the answer to a creation searches by both."""
+    queries = [f"{query}&orderBy=asc:created" for query in ("externalId=run-1", f"tags=airflow_owner:{HEX}")]
+    made = []
+    for _ in range(3):
+        made.append(api.open(externalId="run-1", tags={"airflow_owner": [HEX]}))
+        assert [listed(api, query) for query in queries] == [made[:-1]] * 2
+        api.advance(0.31)
+        assert [listed(api, query) for query in queries] == [made] * 2
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        (f"airflow_map_index_owner:{HEX}", True),
+        (f"airflow_map_index_owner:{HEX[:-1]}", False),
+        (f"airflow_map_index_owner:{HEX.upper()}", False),
+        (f"airflow_map_index_owner:{HEX[:4]}*", True),
+        ("airflow_map_index_owner:0123", True),
+        ("airflow_map_index_owner:123", False),
+        (f"airflow_map_index:{HEX}", False),
+        (f"airflow-map-index-owner:{HEX}", False),
+        ("run_id:manual__2024-01-01T00:00:00+00:00", True),
+        ("acp_partialIngestionPercent:5", True),
+        ("acp_partialIngestionPercent:50", False),
+        ("acp_enableErrorDiagnostics:true", True),
+        (f"acp_enableErrorDiagnostics:true,airflow_map_index_owner:{HEX}", True),
+        (f"acp_enableErrorDiagnostics:false,airflow_map_index_owner:{HEX}", False),
+    ],
+)
+@pytest.mark.parametrize("scalar_tags", [True, False], ids=["scalars", "lists"])
+def test_tags_are_found_by_any_of_their_values(
+    api: Client, query: str, found: bool, scalar_tags: bool
+) -> None:
+    api.set(scalar_tags=scalar_tags)
+    tags = {
+        "airflow_map_index_owner": [HEX, "0123"],
+        "run_id": ["manual__2024-01-01T00:00:00+00:00"],
+    }
+    batch_id = api.open(tags=tags, enableErrorDiagnostics=True, partialIngestionPercent=5)
+    api.advance(1)
+    answer = api.get("catalog/batches", params={"tags": query})
+    assert list(answer.json()) == [batch_id] * found
+
+
 QUERIES: list[tuple[str, list[int]]] = [
     ("status=success", [0, 1, 2]),
     ("status=failed,loading", [3, 4]),

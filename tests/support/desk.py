@@ -2,13 +2,22 @@
 
 import dataclasses
 import fnmatch
+import itertools
+import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import requests
 
 CRM_PROFILES = "5c8c3c555033b814b69f947f"
 BATCHES = "/data/foundation/catalog/batches"
+EXPORT = "/data/foundation/export"
 LOCAL_SECRET = "local-secret"
+
+_AGENT = "desk"
+_PAGE = 100
+_SOMETHING = re.compile(r"\S")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +32,10 @@ class Sent:
     status: int | str
     connection: int
 
+    @property
+    def is_from_desk(self) -> bool:
+        return self.headers.get("User-Agent") == _AGENT
+
 
 class Desk:
     """Steers one emulator, beside the platform's own API, and starts by making it forget everything.
@@ -34,6 +47,7 @@ class Desk:
         self.emulator = emulator
         self.url: str = emulator.url
         self._session = requests.Session()
+        self._session.headers["User-Agent"] = _AGENT
         self._steer("POST", "reset")
         self.set(catalog_lag=0)
 
@@ -93,12 +107,12 @@ class Desk:
         return len(self.sent("GET", f"{BATCHES}/*"))
 
     def sent(self, method: str = "*", path: str = "*") -> list[Sent]:
-        """Give the requests that have arrived, oldest first."""
-        entries = self._steer("GET", "requests")
+        """Give the requests that have arrived, oldest first; the desk's own do not count."""
+        others = [each for each in map(_sent, self._steer("GET", "requests")) if not each.is_from_desk]
         return [
-            _sent(entry)
-            for entry in entries
-            if fnmatch.fnmatchcase(entry["method"], method) and fnmatch.fnmatchcase(entry["path"], path)
+            each
+            for each in others
+            if fnmatch.fnmatchcase(each.method, method) and fnmatch.fnmatchcase(each.path, path)
         ]
 
     def forget(self) -> None:
@@ -117,26 +131,67 @@ class Desk:
         return batch_id
 
     def batch(self, batch_id: str) -> dict[str, Any]:
-        """Give a batch as the Catalog has it, without a trace in the request log."""
-        from airflow_provider_catalog.hooks.catalog import CatalogHook
-
-        client = CatalogHook().client
-        headers = {
-            "Authorization": f"Bearer {client.auth.token()}",
-            "x-api-key": client.settings.client_id,
-            "x-gw-ims-org-id": client.settings.ims_org_id,
-            "x-sandbox-name": client.settings.sandbox_name,
-        }
-        address = f"{self.url}{BATCHES}/{batch_id}"
-        answer = self._session.get(address, headers=headers, timeout=30)
-        answer.raise_for_status()
-        batch: dict[str, Any] = answer.json()[batch_id]
+        """Give a batch as the Catalog has it. Faults strike this request too."""
+        batch: dict[str, Any] = self._read(f"{BATCHES}/{batch_id}").json()[batch_id]
         return batch
+
+    def promoted_rows(self, dataset_id: str = CRM_PROFILES) -> list[dict[str, Any]]:
+        """Give all rows of a dataset: those of its JSON batches that the Catalog shows as active now, oldest first.
+
+        Faults strike these requests too.
+        """
+        return [
+            row
+            for batch_id in self._active_batches(dataset_id)
+            for file in self._listed(f"{EXPORT}/batches/{batch_id}/files")
+            for row in self._rows_of(f"{EXPORT}/files/{file['dataSetFileId']}")
+        ]
+
+    def _active_batches(self, dataset_id: str) -> Iterator[str]:
+        query = {"dataSet": dataset_id, "status": "success,active", "orderBy": "asc:created", "limit": _PAGE}
+        for start in itertools.count(0, _PAGE):
+            found = self._read(BATCHES, **query, start=start).json()
+            yield from found
+            if len(found) < _PAGE:
+                return
+
+    def _listed(self, path: str) -> Iterator[dict[str, Any]]:
+        start, count = 0, 1
+        while start < count:
+            page = self._read(path, start=start, limit=_PAGE).json()
+            yield from page["data"]
+            start, count = start + _PAGE, page["_page"]["count"]
+
+    def _rows_of(self, path: str) -> Iterator[dict[str, Any]]:
+        for part in self._listed(path):
+            yield from _rows(self._read(path, path=part["name"]).content.decode())
+
+    def _read(self, path: str, /, **query: Any) -> requests.Response:
+        identity = {"client_id": "local-client", "client_secret": LOCAL_SECRET}
+        fields = {"grant_type": "client_credentials", "scope": "openid", **identity}
+        token = self._session.post(f"{self.url}/ims/token/v3", data=fields, timeout=30).json()["access_token"]
+        headers = {
+            "Authorization": f"Bearer {token}",
+            "x-api-key": "local-client",
+            "x-gw-ims-org-id": "0123456789ABCDEF01234567@AdobeOrg",
+            "x-sandbox-name": "dev",
+        }
+        answer = self._session.get(f"{self.url}{path}", params=query, headers=headers, timeout=30)
+        answer.raise_for_status()
+        return answer
 
     def _steer(self, method: str, path: str, body: Any = None) -> Any:
         answer = self._session.request(method, f"{self.url}/__emulator__/{path}", json=body, timeout=90)
         assert answer.ok, answer.text
         return answer.json() if answer.content else None
+
+
+def _rows(text: str) -> Iterator[dict[str, Any]]:
+    """Give the objects in a text: one after the other, or in arrays."""
+    decoder, at = json.JSONDecoder(), 0
+    while start := _SOMETHING.search(text, at):
+        value, at = decoder.raw_decode(text, start.start())
+        yield from value if isinstance(value, list) else [value]
 
 
 def _sent(entry: dict[str, Any]) -> Sent:

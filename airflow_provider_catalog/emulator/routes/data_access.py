@@ -1,7 +1,7 @@
 """The Data Access API, ``/data/foundation/export``: what a promoted batch consists of.
 
 The real platform rewrites a batch into Parquet. Here a batch is one dataset file, a directory that holds the files
-as they were uploaded.
+as they were uploaded; those of which some rows were rejected hold the others, as JSON with one row on each line.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ async def get_file(request: Request) -> Response:
         raise problem(404, f"The file {file_id} does not exist.")
     path = request.query_params.get("path")
     if path is None:
-        parts = batch.files.values()
+        parts = batch.parts.values()
         return page(request, [named_file(here(request), each.path, each.path, each.size) for each in parts])
-    if path not in batch.files:
+    if path not in batch.parts:
         raise problem(404, f"The file {file_id} has no part {path}.")
-    return content(request, batch.files[path])
+    return content(request, batch.parts[path])
 
 
 def _promoted(platform: Platform, batch: Batch) -> bool:
@@ -67,7 +67,7 @@ def _dataset_file(request: Request, platform: Platform, batch: Batch) -> Json:
         "updated": moment,
         "isValid": False,  # as on the real platform, where it says nothing about the file
         "records": str(metrics.get("outputRecordCount", 0)),
-        "size": str(metrics.get("outputByteSize", 0)),
+        "size": str(sum(part.size for part in batch.parts.values())),
         "_links": {"self": {"href": f"{base_url(request)}{_ROOT}/files/{_file_id(batch)}"}},
     }
 
