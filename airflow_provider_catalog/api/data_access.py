@@ -177,7 +177,7 @@ class _Download(io.RawIOBase):
 
     @property
     def _is_over(self) -> bool:
-        return self._position == self._length
+        return self._length is not None and self._position >= self._length
 
     def _ask(self) -> None:
         """Ask for what is missing."""

@@ -41,9 +41,7 @@ class RejectedLimit:
         """
         text = str(value).strip()
         match = NUMBER.fullmatch(text)
-        if match is None or isinstance(value, bool) or not isinstance(value, int | float | str):
-            raise InvalidInputError(ARGUMENT, value, ALLOWED)
-        least = _least(match[1], match[2])
+        least = _least(match[1], match[2]) if match else None
         if least is None:
             raise InvalidInputError(ARGUMENT, value, ALLOWED)
         return cls(text, least)

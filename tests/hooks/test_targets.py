@@ -110,6 +110,9 @@ def test_a_local_one_is_not_seen_before_it_is_whole(tmp_path: Path) -> None:
         file.write(ROWS)
         file.flush()
         assert not path.exists()
+        [unfinished] = tmp_path.iterdir()
+        written = unfinished.stat().st_ino
+    assert [(entry, entry.stat().st_ino) for entry in tmp_path.iterdir()] == [(path, written)]
 
 
 BAD: dict[str, tuple[Any, str]] = {

@@ -69,6 +69,16 @@ def test_of_a_failed_batch_without_diagnostics_the_failed_files_are_written(
     assert all(line["_validationErrors"] for line in lines)
 
 
+@pytest.mark.parametrize("marker", ["_SUCCESS", "_committed_7423", "_started_7423"])
+def test_markers_among_the_files_are_not_read(marker: str, client: CatalogClient, desk: Desk) -> None:
+    batch_id = ingest(client, desk, THREE_KINDS)
+    items = [{"name": marker, "length": "90"}, {"name": "empty.json", "length": "0"}]
+    desk.break_next({"status": 200, "body": {"data": items}}, "*/failed")
+    with pytest.raises(NoDiagnosticsError):
+        written(client, batch_id)
+    assert len(desk.sent(path="*/failed")) == 1
+
+
 def test_rows_in_many_files_are_all_written(client: CatalogClient, desk: Desk) -> None:
     desk.set(diagnostics_rows=2)
     rows, lines = written(client, ingest(client, desk, THREE_KINDS * 101, **DIAGNOSED))

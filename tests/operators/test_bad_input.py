@@ -207,7 +207,14 @@ def test_rejected_rows_are_not_written_to(given: Any, desk: Desk) -> None:
 @pytest.mark.parametrize("given", [0, -1, 1.0, True, "0%", "101%", "many", float("nan"), ""], ids=repr)
 @pytest.mark.parametrize("deferrable", [False, True], ids=["poke", "deferrable"])
 def test_rejected_rows_are_not_limited_to(given: Any, deferrable: bool, desk: Desk) -> None:
-    sensor = BatchSensor(task_id="t", batch_id=BATCH, fail_on_rejected=given, deferrable=deferrable)
+    sensor = BatchSensor(
+        task_id="t",
+        batch_id=BATCH,
+        fail_on_rejected=given,
+        deferrable=deferrable,
+        poke_interval=0.05,
+        timeout=0.2,
+    )
     with pytest.raises(AirflowFailException) as error:
         execute_as_it_is(sensor)
     assert_refused(error, "fail_on_rejected", repr(given), "a number of rows from 1 on")
