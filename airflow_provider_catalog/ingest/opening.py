@@ -71,7 +71,8 @@ class Opening:
     ) -> None:
         self._client = client
         self._attempt = attempt
-        self._payload = with_own_tags(payload, attempt.tags)
+        # The plan is made later, but its name is refused before anything is sent.
+        self._payload = with_own_tags(payload, {**attempt.tags, PLAN_TAG: []})
         self._file_names = file_names
         self._replaced = replaced
         self._number = 1
@@ -112,7 +113,8 @@ class Opening:
 
         :raises OutcomeUnknownError: the answers were lost, and the Catalog shows no batch.
         """
-        body = {**with_own_tags(self._payload, {PLAN_TAG: [self._plan]}), **self._replay()}
+        tags = {**self._payload["tags"], PLAN_TAG: [self._plan]}
+        body = {**self._payload, "tags": tags, **self._replay()}
         for post in itertools.count(1):
             payload = {**body, "externalId": self._external_id}
             try:

@@ -22,6 +22,7 @@ from airflow_provider_catalog.operators.batch import (
     UploadFilesOperator,
 )
 from airflow_provider_catalog.operators.diagnostics import DownloadBatchErrorsOperator
+from airflow_provider_catalog.operators.ingest import IngestFilesOperator
 from airflow_provider_catalog.sensors.batch import BatchSensor
 
 BATCH = "01HP1Z0A9YZ733QCJN6AXCATHF"
@@ -116,6 +117,20 @@ CREATE = [
     refused("number as value", "tags", {"owner": 5}, TAGS, shown="5"),
     refused("number in a list", "tags", {"owner": ["a", 5]}, TAGS, shown="5"),
     refused("no value", "tags", {"owner": []}, TAGS, shown="[]"),
+    refused(
+        "one that tells whose batch it is",
+        "tags",
+        {"airflow_owner": "x"},
+        "other names",
+        shown="['airflow_owner']",
+    ),
+    refused(
+        "one that tells what it is for",
+        "tags",
+        {"airflow_plan": "x"},
+        "other names",
+        shown="['airflow_plan']",
+    ),
     refused("text", "tags", "owner=data", TAGS),
     refused("list", "tags", ["owner"], TAGS),
     refused("empty", "external_id", "", EXTERNAL_ID),
@@ -146,6 +161,20 @@ def test_a_batch_is_not_opened_with(
     task = CreateBatchOperator(task_id="open", **arguments)
     with pytest.raises(AirflowFailException) as error:
         execute_as_it_is(task)
+    assert_refused(error, argument, shown, allowed)
+    assert desk.sent() == []
+
+
+@pytest.mark.parametrize(
+    ("argument", "given", "shown", "allowed", "others"),
+    [row for row in CREATE if not row.values[0].startswith("replay")],
+)
+def test_files_are_not_brought_in_with(
+    argument: str, given: Any, shown: str, allowed: str, others: dict[str, Any], desk: Desk
+) -> None:
+    arguments = {"dataset_id": CRM_PROFILES, **others, argument: given}
+    with pytest.raises(AirflowFailException) as error:
+        execute_as_it_is(IngestFilesOperator(task_id="t", files=__file__, **arguments))
     assert_refused(error, argument, shown, allowed)
     assert desk.sent() == []
 
@@ -263,17 +292,33 @@ FILES = [
 ]
 
 
+WITH_FILES: dict[str, Callable[[Any], BaseOperator]] = {
+    "upload": lambda files: UploadFilesOperator(
+        task_id="t", batch_id=BATCH, dataset_id=CRM_PROFILES, files=files
+    ),
+    "ingest": lambda files: IngestFilesOperator(task_id="t", dataset_id=CRM_PROFILES, files=files),
+}
+with_files = pytest.mark.parametrize("build", WITH_FILES.values(), ids=WITH_FILES)
+
+
+@with_files
 @pytest.mark.parametrize(("given", "blamed", "allowed"), FILES)
 def test_a_file_is_not_uploaded_if_it_is(
-    given: Any, blamed: str | None, allowed: str, folder: Path, desk: Desk
+    given: Any,
+    blamed: str | None,
+    allowed: str,
+    build: Callable[[Any], BaseOperator],
+    folder: Path,
+    desk: Desk,
 ) -> None:
     files = [f"{folder}/{name}" for name in given] if isinstance(given, list) else f"{folder}/{given}"
     with pytest.raises(AirflowFailException) as error:
-        execute_as_it_is(upload(files))
+        execute_as_it_is(build(files))
     assert_refused(error, "files", repr(f"{folder}/{blamed or given}")[:100], allowed)
     assert desk.sent() == []
 
 
+@with_files
 @pytest.mark.parametrize(
     ("given", "allowed"),
     [
@@ -286,17 +331,19 @@ def test_a_file_is_not_uploaded_if_it_is(
     ],
     ids=repr,
 )
-def test_files_are_not_named_by(given: Any, allowed: str, desk: Desk) -> None:
+def test_files_are_not_named_by(
+    given: Any, allowed: str, build: Callable[[Any], BaseOperator], desk: Desk
+) -> None:
     blamed = given[0] if isinstance(given, list) and given else given
     with pytest.raises(AirflowFailException) as error:
-        execute_as_it_is(upload(given))
+        execute_as_it_is(build(given))
     assert_refused(error, "files", repr(blamed), allowed)
     assert desk.sent() == []
 
 
 def test_a_file_of_somebody_else_is_not_uploaded(desk: Desk) -> None:
     with private_file() as path, pytest.raises(AirflowFailException) as error:
-        execute_as_it_is(upload(str(path)))
+        execute_as_it_is(WITH_FILES["upload"](str(path)))
     assert_refused(error, "files", repr(str(path)), "a file that this process may read")
     assert desk.sent() == []
 
@@ -326,10 +373,6 @@ def test_files_are_not_uploaded_into_the_dataset(given: str, desk: Desk) -> None
         execute_as_it_is(task)
     assert_refused(error, "dataset_id", repr(given), DATASET_ID)
     assert desk.sent() == []
-
-
-def upload(files: Any) -> BaseOperator:
-    return UploadFilesOperator(task_id="t", batch_id=BATCH, dataset_id=CRM_PROFILES, files=files)
 
 
 ADDRESS = "an address such as https://platform.adobe.io, without path, query or user"
@@ -407,11 +450,41 @@ def test_a_wait_does_not_begin_with_a_connection_that_lacks_its_sandbox(
     assert desk.sent() == []
 
 
+LENGTHS = ["stalled_grace", "max_unreachable", "timeout", "poll_interval"]
+WITH_LENGTHS: dict[str, tuple[Callable[..., BaseOperator], list[str]]] = {
+    "sensor": (lambda **given: BatchSensor(task_id="t", batch_id=BATCH, **given), LENGTHS[:2]),
+    "ingest": (
+        lambda **given: IngestFilesOperator(task_id="t", dataset_id=CRM_PROFILES, files=__file__, **given),
+        LENGTHS,
+    ),
+}
+
+
 @pytest.mark.parametrize("given", [-1, -0.5, float("nan"), True, "300", None], ids=repr)
-@pytest.mark.parametrize("argument", ["stalled_grace", "max_unreachable"])
-def test_a_dag_does_not_load_with(argument: str, given: Any) -> None:
+@pytest.mark.parametrize(
+    ("build", "argument"),
+    [
+        pytest.param(build, name, id=f"{kind}-{name}")
+        for kind, (build, names) in WITH_LENGTHS.items()
+        for name in names
+    ],
+)
+def test_a_dag_does_not_load_with(build: Callable[..., BaseOperator], argument: str, given: Any) -> None:
     with pytest.raises(
         ValueError, match=f"{argument}: got .*expected a timedelta or seconds, 0 or more"
     ) as error:
-        BatchSensor(task_id="t", batch_id=BATCH, **{argument: given})
+        build(**{argument: given})
     assert repr(given) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("argument", "given", "allowed"),
+    [
+        ("on_rerun", "overwrite", "replace, append, skip"),
+        ("on_rerun", None, "replace, append, skip"),
+        ("poll_interval", 0, "more than 0 seconds"),
+    ],
+)
+def test_a_dag_does_not_load_with_an_ingestion_that_has(argument: str, given: Any, allowed: str) -> None:
+    with pytest.raises(ValueError, match=f"{argument}: got {given!r}, expected .*{allowed}"):
+        IngestFilesOperator(task_id="t", dataset_id=CRM_PROFILES, files=__file__, **{argument: given})
