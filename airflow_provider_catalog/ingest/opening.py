@@ -159,7 +159,9 @@ class Opening:
     @cached_property
     def _plan(self) -> str:
         """A digest of what the batch is for. It can't be changed once it is open, so one for something else is of no use."""
-        return digest(self._payload, sorted(self._file_names()))
+        # Tags say nothing about the data, and their templates may give another text at each try.
+        options = {name: value for name, value in self._payload.items() if name != "tags"}
+        return digest(options, sorted(self._file_names()))
 
     @property
     def _external_id(self) -> str:

@@ -394,6 +394,11 @@ class TestThePlan:
         old = opened(client, desk, files=["a.json", "b.json"])
         assert opening(client, files=["b.json", "a.json"]).open().id == old
 
+    def test_the_users_tags_do_not_matter(self, client: CatalogClient, desk: Desk) -> None:
+        old = opened(client, desk)
+        payload = {**JSON_LINES, "tags": {"loaded": ["at the second try"]}}
+        assert Opening(client, FIRST, payload, file_names=lambda: ["a.json"]).open().id == old
+
     def test_a_batch_that_was_signalled_counts_whatever_is_in_it(
         self, client: CatalogClient, desk: Desk
     ) -> None:
