@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import gettempdir
 
-from airflow.providers.common.compat.sdk import DAG, task, task_group
+from airflow.providers.common.compat.sdk import DAG, XComArg, task, task_group
 
 from airflow_provider_catalog.operators.diagnostics import DownloadBatchErrorsOperator
 from airflow_provider_catalog.operators.ingest import IngestFilesOperator
@@ -48,7 +48,7 @@ with DAG(
         )
         DownloadBatchErrorsOperator(
             task_id="keep_rejected",
-            batch_id=ingest.output["batch_id"],  # it is there as soon as the batch is, also if that fails
+            batch_id=XComArg(ingest, key="batch_id"),  # it is there as soon as the batch is, also if that fails
             path=str(REJECTED / "{{ run_id }}" / "{{ ti.map_index }}.jsonl"),
             trigger_rule="all_done",
         )
