@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from typing import Any
 
 from desk import Desk
 
 from airflow_provider_catalog.api.client import CatalogClient
+from airflow_provider_catalog.api.statuses import Phase
 
 PAGE_VIEWS = "5ea2b7c40f3d9118ab5c6e34"
 MARK = "customer-cell"
@@ -41,8 +43,17 @@ def ingest(client: CatalogClient, desk: Desk, rows: list[str], **fields: Any) ->
     client.put_file(batch_id, PAGE_VIEWS, "rows.json", lambda: _Rows(content))
     client.complete_batch(batch_id)
     desk.advance(60)
+    wait_for_the_end(client, batch_id)
     desk.forget()
     return batch_id
+
+
+def wait_for_the_end(client: CatalogClient, batch_id: str) -> None:
+    """Wait while the emulator reads, which takes real time, whatever its clock says."""
+    deadline = time.monotonic() + 120
+    while client.get_batch(batch_id).phase is Phase.RUNNING:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 class _Rows(io.BytesIO):
