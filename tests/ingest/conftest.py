@@ -26,18 +26,19 @@ def batch_id(client: CatalogClient, desk: Desk) -> str:
 
 
 @pytest.fixture
-def patience(platform: Any, monkeypatch: pytest.MonkeyPatch) -> Pauses:
-    """For how long the Catalog was waited for. The emulator's clock is the one by which that is done, and moves ahead.
+def patience(desk: Desk, platform: Any, monkeypatch: pytest.MonkeyPatch) -> Pauses:
+    """For how long the Catalog was waited for. The emulator's clock is the one by which that is done, and moves only then.
 
     There are fewer looks than in earnest.
     """
-    paused = Pauses()
+    paused, clock = Pauses(), platform.platform.clock
+    clock.freeze(True)
 
     def sleep(seconds: float) -> None:
         paused(seconds)
-        platform.platform.clock.advance(seconds)
+        clock.advance(seconds)
 
-    monkeypatch.setattr(pace, "now", lambda: platform.platform.clock.now())
+    monkeypatch.setattr(pace, "now", clock.now)
     monkeypatch.setattr(pace, "sleep", sleep)
     monkeypatch.setattr(pace, "LOOK_PAUSE", 10.0)
     monkeypatch.setattr(ending, "PAUSE", 0)

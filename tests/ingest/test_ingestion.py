@@ -232,6 +232,7 @@ class TestSomebodyElseAtWork:
         def found_meanwhile() -> Sequence[SourceFile]:
             if not older:
                 older.append(process.opening().create().id)
+                desk.advance(0.1)
             return find_files("*.json")
 
         process = Process(client, files=found_meanwhile)

@@ -128,7 +128,7 @@ class TestReplacing:
         batch_id = left(client, desk, "loading")
         client.complete_batch(batch_id)
         assert replaced(client) == [batch_id]
-        assert sum(patience) == pytest.approx(30, abs=10)
+        assert sum(patience) == 30
 
     def test_leaves_out_what_fails_on_its_way(self, client: CatalogClient, desk: Desk) -> None:
         desk.set(promotion_seconds=30, empty_batch="failed")
