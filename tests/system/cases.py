@@ -6,6 +6,7 @@ import json
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,16 +16,24 @@ from catalog_view import CatalogView
 from desk import CRM_PROFILES, Desk
 from sqlalchemy import create_engine, text
 
+REGIONS = Path(__file__).parent.parent.parent / "example_dags" / "data" / "regions"
 TASK = "load"
 BATCHES = "/data/foundation/import/batches"
 FILES = f"{BATCHES}/*/files/*"
-RECORDS = 15
 
 STEP_SECONDS = 120
 KILL_SECONDS = 30
 PROMOTION_SECONDS = 1
 LONG = 600
 LAG_SECONDS = 1
+
+
+def in_order(rows: Iterable[Any]) -> list[str]:
+    """Give rows in a form in which they can be compared, whatever order they have come in."""
+    return sorted(json.dumps(row, sort_keys=True) for row in rows)
+
+
+ROWS = in_order(json.loads(row) for file in REGIONS.glob("*.json") for row in file.read_text().splitlines())
 
 
 class Platform(Protocol):
@@ -167,10 +176,9 @@ class Case:
         """Give their statuses."""
         return [batch["status"] for batch in self.batches().values()]
 
-    def records(self) -> int:
-        """Count the records that readers of the dataset see."""
-        active = [batch for batch in self.batches().values() if batch["status"] == "success"]
-        return sum(batch["metrics"]["outputRecordCount"] for batch in active)
+    def rows(self) -> list[str]:
+        """Give the rows that readers of the dataset see, in order of their texts."""
+        return in_order(self.desk.promoted_rows())
 
     def try_number(self) -> int:
         """Give the number of the try that came last."""

@@ -11,7 +11,7 @@ from concurrent.futures import Future
 import psutil
 import pytest
 from airflow_stack import send_signal
-from cases import BATCHES, FILES, KILL_SECONDS, LONG, PROMOTION_SECONDS, RECORDS, STEP_SECONDS, Case
+from cases import BATCHES, FILES, KILL_SECONDS, LONG, PROMOTION_SECONDS, ROWS, STEP_SECONDS, Case
 from troubles import TROUBLES, outcomes_of, trouble
 
 pytestmark = pytest.mark.xdist_group("one batch")
@@ -26,7 +26,8 @@ def the_task_is_killed_while_it_uploads(case: Case) -> None:
     case.process_behind("PUT").kill()
     case.desk.release_all()
     case.wait_until("success")
-    assert (case.statuses(), case.records()) == (["success"], RECORDS)
+    assert case.statuses() == ["success"]
+    assert case.rows() == ROWS
 
 
 @trouble()
@@ -37,7 +38,8 @@ def the_task_is_killed_before_it_knows_its_batch(case: Case) -> None:
     case.process_behind("POST").kill()
     case.desk.release_all()
     case.wait_until("success")
-    assert (case.statuses(), case.records()) == (["success"], RECORDS)
+    assert case.statuses() == ["success"]
+    assert case.rows() == ROWS
 
 
 @trouble()
@@ -45,20 +47,25 @@ def the_answer_to_the_opening_is_lost(case: Case) -> None:
     case.desk.break_next({"drop": "after"}, BATCHES, method="POST")
     case.start()
     case.wait_until("success")
-    assert (case.statuses(), case.records()) == (["success"], RECORDS)
+    assert case.statuses() == ["success"]
+    assert case.rows() == ROWS
 
 
-@trouble()
+# Where it takes a try for dead, Airflow 2 may end the next one as well, with a signal on which the batch is aborted.
+
+
+@trouble(airflow_2=False)
 def the_task_and_its_supervisor_are_killed(case: Case) -> None:
     case.start_until_uploading()
     task = case.process_behind("PUT")
     send_signal(signal.SIGKILL, [task.parent(), task])
     case.desk.release_all()
     case.wait_until("success")
-    assert (case.statuses(), case.records()) == (["success"], RECORDS)
+    assert case.statuses() == ["success"]
+    assert case.rows() == ROWS
 
 
-@trouble()
+@trouble(airflow_2=False)
 def the_supervisor_is_killed_and_the_task_goes_on_beside_its_retry(case: Case) -> None:
     case.desk.hold_requests("before", FILES, method="PUT", times=2)
     case.start()
@@ -70,10 +77,11 @@ def the_supervisor_is_killed_and_the_task_goes_on_beside_its_retry(case: Case) -
         assert orphan.is_running()
         case.desk.release_all()
         case.wait_until("success")
-        psutil.wait_procs([orphan], STEP_SECONDS)
+        assert psutil.wait_procs([orphan], STEP_SECONDS)[1] == []
     finally:
         send_signal(signal.SIGKILL, [orphan])
-    assert (case.statuses(), case.records()) == (["success"], RECORDS)
+    assert case.statuses() == ["success"]
+    assert case.rows() == ROWS
 
 
 @trouble(platform_dies=True, deferrable=True)
@@ -89,7 +97,8 @@ def the_platform_is_down_for_a_while(case: Case) -> None:
     case.platform.start()
     case.desk.advance(LONG)
     case.wait_until("success")
-    assert (case.statuses(), case.records()) == (["success"], RECORDS)
+    assert case.statuses() == ["success"]
+    assert case.rows() == ROWS
 
 
 @trouble(airflow_2=False, disturbs=True, deferrable=True)
@@ -106,7 +115,9 @@ def a_triggerer_takes_the_wait_over_and_is_killed(case: Case) -> None:
     assert case.signals("ABORT") == []
     case.desk.advance(LONG)
     case.wait_until("success")
-    assert (case.try_number(), case.statuses(), case.records()) == (1, ["success"], RECORDS)
+    assert case.try_number() == 1
+    assert case.statuses() == ["success"]
+    assert case.rows() == ROWS
 
 
 # A user clears the task.
@@ -119,7 +130,8 @@ def a_cleared_task_replaces_what_it_has_loaded(case: Case) -> None:
     case.clear()
     case.wait_until("success", try_number=2)
     [old, new] = case.batches()
-    assert (case.statuses(), case.records()) == (["inactive", "success"], RECORDS)
+    assert case.statuses() == ["inactive", "success"]
+    assert case.rows() == ROWS
     assert case.batches()[new]["replay"]["predecessors"] == [old]
 
 
@@ -130,7 +142,8 @@ def a_task_that_is_cleared_while_it_uploads_starts_anew(case: Case) -> None:
     case.wait_for_batches(["aborted"], KILL_SECONDS)
     case.desk.release_all()
     case.wait_until("success")
-    assert (case.statuses(), case.records()) == (["aborted", "success"], RECORDS)
+    assert case.statuses() == ["aborted", "success"]
+    assert case.rows() == ROWS
 
 
 @trouble(airflow_2=False, deferrable=True)
@@ -140,7 +153,8 @@ def a_task_that_is_cleared_while_it_waits_starts_anew(case: Case) -> None:
     case.wait_for_batches(["aborted"], KILL_SECONDS)
     case.desk.set(promotion_seconds=PROMOTION_SECONDS)
     case.wait_until("success")
-    assert (case.statuses(), case.records()) == (["aborted", "success"], RECORDS)
+    assert case.statuses() == ["aborted", "success"]
+    assert case.rows() == ROWS
 
 
 @trouble(airflow_2=False, deferrable=True)
@@ -153,7 +167,8 @@ def a_batch_that_can_not_be_aborted_any_more_is_replaced(case: Case) -> None:
     case.desk.advance(LONG)
     case.wait_until("success")
     [old, new] = case.batches()
-    assert (case.statuses(), case.records()) == (["inactive", "success"], RECORDS)
+    assert case.statuses() == ["inactive", "success"]
+    assert case.rows() == ROWS
     assert case.batches()[new]["replay"]["predecessors"] == [old]
 
 
@@ -182,7 +197,8 @@ def a_task_that_is_marked_as_a_success_while_it_waits_keeps_its_batch(case: Case
     case.wait_for_log("Batch {} goes on")
     assert case.signals("ABORT") == []
     case.desk.advance(LONG)
-    assert (case.statuses(), case.records()) == (["success"], RECORDS)
+    assert case.statuses() == ["success"]
+    assert case.rows() == ROWS
 
 
 @pytest.fixture(scope="module")

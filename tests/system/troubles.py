@@ -11,28 +11,22 @@ from typing import Any
 
 import pytest
 from airflow_stack import AIRFLOW_2, RealAirflow, postgresql_problem, temporary_database
-from cases import Case, EmulatorProcess, Platform
+from cases import REGIONS, Case, EmulatorProcess, Platform
 
 from airflow_provider_catalog.emulator.server import running
 
 HERE = Path(__file__).parent
-REGIONS = HERE.parent.parent / "example_dags" / "data" / "regions"
 AT_A_TIME = 6
 
 # Left alone, Airflow notices only after minutes that a task's supervisor is dead.
 SETTINGS = {
     "CORE__PARALLELISM": "12",
+    "SCHEDULER__LOCAL_TASK_JOB_HEARTBEAT_SEC": "2",
     "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",
     "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "12",
     "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
     "WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
     "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "8",
-}
-SETTINGS_2 = {
-    "CORE__PARALLELISM": "12",
-    "SCHEDULER__SCHEDULER_ZOMBIE_TASK_THRESHOLD": "12",
-    "SCHEDULER__ZOMBIE_DETECTION_INTERVAL": "2",
-    "SCHEDULER__LOCAL_TASK_JOB_HEARTBEAT_SEC": "2",
 }
 
 
@@ -75,7 +69,7 @@ def outcomes_of(names: Sequence[str], home: Path) -> Iterator[dict[str, Future[N
             home,
             database_in(home, stack),
             pythonpath=str(HERE),
-            settings=SETTINGS_2 if AIRFLOW_2 else SETTINGS,
+            settings=SETTINGS,
         )
         write_dags(airflow.dags, names)
         stack.callback(airflow.stop)
