@@ -61,7 +61,8 @@ class IngestFilesOperator(CatalogOperator):
     :param external_id: a name of your own for the batch, different in each run, in place of a derived one (templated).
     :param on_rerun: what happens to the data that the task loaded before it was cleared: ``replace`` (the new batch takes their
         place), ``append`` (they stay, and the new ones are added) or ``skip`` (they count, and nothing is loaded again).
-    :param abort_on_kill: whether the batch is aborted when somebody kills, marks or clears the task before the platform has it.
+    :param abort_on_kill: whether the batch is aborted when somebody kills, marks or clears the task before the platform has it;
+        on Airflow 3.3 also when somebody clears the deferred task or marks it failed, as long as the platform takes an abort.
     :param poll_interval: seconds between two looks at the batch.
     :param timeout: how long one try waits for the promotion; seconds or a timedelta, six hours unless given.
     :param stalled_grace: how long the batch may be ``stalled``; seconds or a timedelta.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import AsyncIterator, Callable
@@ -19,7 +20,13 @@ if TYPE_CHECKING:
     from airflow_provider_catalog.api.client import CatalogClient
     from airflow_provider_catalog.api.models import Batch
 
+log = logging.getLogger(__name__)
+
 POLL_THREADS = 4
+KILL_SECONDS = 10.0
+
+# An event loop holds its tasks only weakly.
+_kills: set[asyncio.Task[None]] = set()
 
 T = TypeVar("T")
 
@@ -121,6 +128,53 @@ class BatchTrigger(BaseTrigger):
         finally:
             looker.close()
 
+    async def on_kill(self) -> None:
+        """Abort the batch if the task was cleared or marked failed, and if the platform still allows it.
+
+        What was done can't be undone, so when nobody can tell whether the task was killed, the batch is left alone: it can be
+        reverted later, and a cleared task replaces it. Airflow calls this since 3.3.
+        """
+        if not self.abort_on_kill:
+            return
+        # Airflow tells the trigger once more with its next look, a second later, which would cancel what goes on here.
+        work = asyncio.create_task(self._abort_if_killed())
+        _kills.add(work)
+        work.add_done_callback(_kills.discard)
+        await asyncio.shield(work)
+
+    async def _abort_if_killed(self) -> None:
+        from airflow_provider_catalog.api.errors import ApiError, CatalogError
+        from airflow_provider_catalog.ingest.ending import REFUSALS
+
+        looker = _Looker(self.catalog_conn_id, self.sandbox_name)
+        try:
+            async with asyncio.timeout(KILL_SECONDS):
+                if not await self._is_killed():
+                    log.info("Batch %s goes on, since the task was not killed.", self.batch_id)
+                    return
+                await looker.abort(self.batch_id)
+            log.info("Batch %s is aborted, since the task was killed.", self.batch_id)
+        except TimeoutError:
+            log.warning("Batch %s was not aborted within %.0f s.", self.batch_id, KILL_SECONDS)
+        except CatalogError as error:
+            is_late = isinstance(error, ApiError) and error.failure.status in REFUSALS
+            text = "It is too late to abort batch %s. %s" if is_late else "Batch %s could not be aborted. %s"
+            log.warning(text, self.batch_id, error)
+        finally:
+            looker.close()
+
+    async def _is_killed(self) -> bool:
+        from airflow_provider_catalog.api.errors import UnreachableError
+        from airflow_provider_catalog.triggers.kills import is_killed
+
+        try:
+            return await is_killed(self.task_instance)
+        except Exception as error:
+            # Airflow's database or its API server is in trouble, each with exceptions of its own.
+            raise UnreachableError(
+                "Reading the task's state", f"{type(error).__name__}: {error}", sent=False
+            ) from error
+
     async def _pause(self, seconds: float) -> None:
         """Sleep, but not beyond a deadline, at which there is one more look."""
         ends = [self.deadline] if self.hard_deadline is None else [self.deadline, self.hard_deadline]
@@ -138,7 +192,7 @@ class BatchTrigger(BaseTrigger):
 
 
 class _Looker:
-    """Looks at batches for one trigger, in threads, and connects anew after trouble, in case the connection has changed."""
+    """Looks at or aborts a batch for one trigger, in threads; connects anew after trouble, in case the connection has changed."""
 
     def __init__(self, catalog_conn_id: str, sandbox_name: str | None) -> None:
         self._hook = CatalogHook(catalog_conn_id, sandbox_name, attempts=1)
@@ -153,12 +207,24 @@ class _Looker:
         from airflow_provider_catalog.api.errors import CatalogError
 
         try:
-            client = self._client = self._client or await self._connect()
-            await self._mask(await _in_thread(client.auth.token))
+            client = await self._connected()
             return await _in_thread(lambda: client.get_batch(batch_id))
         except CatalogError:
             self.close()
             raise
+
+    async def abort(self, batch_id: str) -> None:
+        """Give up a batch.
+
+        :raises CatalogError: it did not work, for whatever reason.
+        """
+        client = await self._connected()
+        await _in_thread(lambda: client.abort_batch(batch_id))
+
+    async def _connected(self) -> CatalogClient:
+        client = self._client = self._client or await self._connect()
+        await self._mask(await _in_thread(client.auth.token))
+        return client
 
     async def _connect(self) -> CatalogClient:
         from airflow_provider_catalog.api.errors import CatalogError, UnreachableError

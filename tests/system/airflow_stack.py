@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ import psutil
 import psycopg2
 import requests
 from cryptography.fernet import Fernet
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 AIRFLOW_2 = version("apache-airflow").startswith("2.")
 POSTGRESQL = {"host": "127.0.0.1", "port": 5432, "user": "postgres"}
@@ -32,21 +34,29 @@ else:
 
 STARTUP_SECONDS = 120
 STOP_SECONDS = 15
+API_SECONDS = 60
 
 
 class RealAirflow:
     """A running Airflow and its REST API."""
 
-    def __init__(self, home: Path, database: str, pythonpath: str = "") -> None:
+    def __init__(
+        self, home: Path, database: str, pythonpath: str = "", settings: Mapping[str, str] | None = None
+    ) -> None:
         self.home = home
         self.database = database
         self.dags = home / "dags"
         self.fernet_key = Fernet.generate_key().decode()
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        self.env = environment(home, database, port, self.fernet_key) | {"PYTHONPATH": pythonpath}
+        self.env = environment(home, database, port, self.fernet_key) | variables(settings or {})
+        self.env["PYTHONPATH"] = os.pathsep.join([pythonpath, os.environ.get("PYTHONPATH", "")])
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._replaced: list[subprocess.Popen[bytes]] = []
         self._session = requests.Session()
+        # Airflow 2's web server hangs up now and then when the machine is busy.
+        again = Retry(total=3, backoff_factor=0.5, allowed_methods={"GET"})
+        self._session.mount(self.url, HTTPAdapter(max_retries=again))
 
     def start(self) -> None:
         """Migrate the database, start the processes, wait until the scheduler is healthy."""
@@ -89,38 +99,55 @@ class RealAirflow:
         output = (self.home / "output" / f"{name}.txt").read_text(errors="replace")
         return f"{name} ended:\n{output[-3000:]}"
 
+    def family(self, name: str) -> list[psutil.Process]:
+        """Return a process and all that it has started."""
+        return _family(self._processes[name])
+
+    def start_another(self, name: str) -> None:
+        """Start a process that takes the place of one that has died, or that does not work any more."""
+        self._replaced.append(self._processes[name])
+        self._processes[name] = self._spawn(name)
+
     def stop(self) -> None:
         """End the processes and whatever they have started."""
-        family: list[psutil.Process] = []
-        for process in self._processes.values():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                parent = psutil.Process(process.pid)
-                family += [parent, *parent.children(recursive=True)]
+        processes = [*self._processes.values(), *self._replaced]
+        family = [member for process in processes for member in _family(process)]
         for signal_number in (signal.SIGTERM, signal.SIGKILL):
-            for member in family:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    member.send_signal(signal_number)
+            send_signal(signal_number, family)
             _, family = psutil.wait_procs(family, timeout=STOP_SECONDS)
-        for process in self._processes.values():
+        for process in processes:
             process.wait()
 
     def api(self, method: str, path: str, body: Any = None) -> Any:
         """Call the REST API and return the JSON of its answer."""
-        answer = self._session.request(method, self.url + API + path, json=body, timeout=30)
+        answer = self._session.request(method, self.url + API + path, json=body, timeout=API_SECONDS)
         assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json()
 
     def wait_for_dag(self, dag_id: str) -> None:
         """Wait until the DAG file has been parsed, then let it be scheduled."""
         url = f"{self.url}{API}/dags/{dag_id}"
-        wait_for(lambda: self._session.get(url, timeout=30).ok, 90, f"{dag_id} was not parsed")
+        wait_for(lambda: self._session.get(url, timeout=API_SECONDS).ok, 90, f"{dag_id} was not parsed")
         self.api("PATCH", f"/dags/{dag_id}", {"is_paused": False})
 
     def trigger(self, dag_id: str) -> None:
         """Start a run of a DAG that is not scheduled."""
         self.wait_for_dag(dag_id)
+        when = {} if AIRFLOW_2 else {"logical_date": None}
+        self.api("POST", f"/dags/{dag_id}/dagRuns", {"conf": {}} | when)
+
+    def clear(self, dag_id: str, task_id: str) -> None:
+        """Clear a task of the DAG's only run, as a user does who wants it to run again."""
+        what = {"task_ids": [task_id], "dag_run_id": self._run_id(dag_id), "only_failed": False}
+        how = {"dry_run": False, "reset_dag_runs": True} | ({"only_running": False} if AIRFLOW_2 else {})
+        self.api("POST", f"/dags/{dag_id}/clearTaskInstances", what | how)
+
+    def mark(self, dag_id: str, task_id: str, state: str) -> None:
+        """Mark a task of the DAG's only run as ``failed`` or ``success``."""
         self.api(
-            "POST", f"/dags/{dag_id}/dagRuns", {"conf": {}} | ({} if AIRFLOW_2 else {"logical_date": None})
+            "PATCH",
+            self._task(dag_id, task_id),
+            {"new_state": state} | ({"dry_run": False} if AIRFLOW_2 else {}),
         )
 
     def run_of(self, dag_id: str) -> dict[str, Any] | None:
@@ -153,17 +180,33 @@ class RealAirflow:
 
     def log_of(self, dag_id: str, task_id: str) -> str:
         """Return everything that the task has logged, as Airflow keeps it on disk."""
-        run = self.run_of(dag_id)
-        assert run
         folder = (
-            self.home / "logs" / f"dag_id={dag_id}" / f"run_id={run['dag_run_id']}" / f"task_id={task_id}"
+            self.home / "logs" / f"dag_id={dag_id}" / f"run_id={self._run_id(dag_id)}" / f"task_id={task_id}"
         )
         return "".join(path.read_text() for path in sorted(folder.rglob("*.log")))
 
     def _task(self, dag_id: str, task_id: str) -> str:
+        return f"/dags/{dag_id}/dagRuns/{self._run_id(dag_id)}/taskInstances/{task_id}"
+
+    def _run_id(self, dag_id: str) -> str:
         run = self.run_of(dag_id)
         assert run, f"{dag_id} has no run"
-        return f"/dags/{dag_id}/dagRuns/{run['dag_run_id']}/taskInstances/{task_id}"
+        return str(run["dag_run_id"])
+
+
+def _family(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    try:
+        parent = psutil.Process(process.pid)
+        return [parent, *parent.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def send_signal(number: int, family: Iterable[psutil.Process]) -> None:
+    """Send a signal to those processes that still exist."""
+    for member in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            member.send_signal(number)
 
 
 def environment(home: Path, database: str, port: int, fernet_key: str) -> dict[str, str]:
@@ -197,11 +240,15 @@ def environment(home: Path, database: str, port: int, fernet_key: str) -> dict[s
         "TRIGGERER__JOB_HEARTBEAT_SEC": "1",
     }
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
-    ours = {f"AIRFLOW__{name}": value for name, value in settings.items()}
     path = (
         f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # Airflow 2 starts `airflow` by name
     )
-    return inherited | ours | {"AIRFLOW_HOME": str(home), "PATH": path}
+    return inherited | variables(settings) | {"AIRFLOW_HOME": str(home), "PATH": path}
+
+
+def variables(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return Airflow's settings, such as ``CORE__PARALLELISM``, as the variables that it reads."""
+    return {f"AIRFLOW__{name}": value for name, value in settings.items()}
 
 
 @contextlib.contextmanager
@@ -240,9 +287,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for(condition: Callable[[], object], seconds: float, otherwise: str) -> None:
+def wait_for(condition: Callable[[], object], seconds: float, otherwise: str, pause: float = 0.25) -> None:
     """Ask again and again until the answer is yes."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, otherwise
-        time.sleep(0.25)
+        time.sleep(pause)
