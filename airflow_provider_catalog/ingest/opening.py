@@ -224,8 +224,9 @@ class Opening:
         """Look for a batch that may have been opened, until it is there or the Catalog would have shown it long ago."""
         log.warning("%s Looking for it.", error)
         deadline = pace.now() + pace.CATALOG_PATIENCE
+        # Another process' batch may be there at once; one that was opened here must be seen beside it, to be aborted.
+        pace.sleep(pace.CATALOG_LAG)
         while True:
-            pace.sleep(pace.LOOK_PAUSE)
             found = self.find()
             if found is not None:
                 log.info("Found batch %s.", found.id)
@@ -233,6 +234,7 @@ class Opening:
             if pace.now() >= deadline:
                 log.warning("The Catalog shows no batch with the external id %s.", self._external_id)
                 return None
+            pace.sleep(pace.LOOK_PAUSE)
 
     def _remember(self, batch: Batch) -> float:
         return self._known_since.setdefault(batch.id, pace.now())
