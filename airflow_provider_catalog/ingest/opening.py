@@ -11,6 +11,7 @@ supervises it has died. The Catalog is the only memory: every batch carries the 
 - After opening, wait out the Catalog's lag and look again; likewise right before completing. Of two who opened at once, the
   one with the younger batch is then sure to see the older one, and never completes its own.
 - When all batches of an external id have failed, or were aborted or abandoned, the next number makes the next external id.
+  Where one of them has, the batches of the next number are looked at as well, and count as if they had the same id.
 """
 
 from __future__ import annotations
@@ -97,14 +98,20 @@ class Opening:
 
         :raises InvalidInputError: the user's external id belongs to the batch of another task.
         """
+        alive: list[Batch] = []
         for self._number in itertools.count(1):
             everybody = self._named(self._external_id)
-            alive = [batch for batch in self._own(everybody) if batch.phase is not Phase.FAILED]
-            if alive:
+            own = self._own(everybody)
+            living = [batch for batch in own if batch.phase is not Phase.FAILED]
+            alive += living
+            # Somebody who was held up may open a batch under a number that the others have given up since then.
+            is_given_up = len(living) < len(own)
+            if alive and not is_given_up:
                 found = self._settled_among(alive)
                 if found is not None:
                     return found
-            elif not everybody:
+                alive = []
+            if not everybody:
                 return None
         raise AssertionError("unreachable")
 
@@ -172,7 +179,7 @@ class Opening:
         # A Catalog that does not know the filter must not make other people's batches ours.
         named = [batch for batch in found if batch.external_id in (external_id, None)]
         self._seen.update(batch.id for batch in named)
-        return sorted(named, key=lambda batch: (batch.created or 0, batch.id))
+        return sorted(named, key=_age)
 
     def _own(self, batches: Sequence[Batch]) -> list[Batch]:
         """Leave out what is not this attempt's: a user's external id says nothing about whose batch it is."""
@@ -186,7 +193,7 @@ class Opening:
 
     def _settled_among(self, alive: Sequence[Batch]) -> Batch | None:
         """Choose the run's batch, abort the others, and give None if there is none left to go on with."""
-        chosen = min(alive, key=lambda batch: batch.phase is Phase.WAITING_ON_CLIENT)
+        chosen = min(alive, key=lambda batch: (batch.phase is Phase.WAITING_ON_CLIENT, *_age(batch)))
         others = [batch for batch in alive if batch is not chosen]
         if not self._is_as_planned(chosen):
             log.warning("Batch %s was opened for other files or with other options.", chosen.id)
@@ -245,3 +252,7 @@ class Opening:
             return {}
         log.info("The new batch replaces %s.", ", ".join(predecessors).replace("$", ""))
         return {"replay": {"reason": "replace", "predecessors": predecessors}}
+
+
+def _age(batch: Batch) -> tuple[float, str]:
+    return batch.created or 0, batch.id
