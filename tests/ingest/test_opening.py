@@ -183,7 +183,7 @@ class TestALostAnswer:
     def test_a_batch_that_shows_up_after_the_second_post_is_the_runs(
         self, client: CatalogClient, desk: Desk
     ) -> None:
-        desk.set(catalog_lag=pace.CATALOG_PATIENCE + 1)
+        desk.set(catalog_lag=2 * pace.CATALOG_PATIENCE)
         desk.break_next(LOST, IMPORT)
         process = opening(client)
         second = process.create()
