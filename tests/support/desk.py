@@ -37,6 +37,16 @@ class Sent:
         return self.headers.get("User-Agent") == _AGENT
 
 
+@dataclasses.dataclass(frozen=True)
+class Stored:
+    """One batch as the platform has it: its status, and the rows of all its files."""
+
+    id: str
+    status: str
+    external_id: str
+    rows: list[str]
+
+
 class Desk:
     """Steers one emulator, beside the platform's own API, and starts by making it forget everything.
 
@@ -58,6 +68,10 @@ class Desk:
     def advance(self, seconds: float) -> None:
         """Move the emulator's clock ahead."""
         self._steer("POST", "clock", {"advance": seconds})
+
+    def freeze(self) -> None:
+        """Stop the emulator's clock; it can still be moved ahead."""
+        self._steer("POST", "clock", {"freeze": True})
 
     def expire_tokens(self) -> None:
         """End all tokens."""
@@ -81,6 +95,12 @@ class Desk:
     def release(self, hold_id: str, effect: dict[str, Any] | None = None) -> None:
         """Let a held request go on, as if nothing had happened or with an effect, and wait until its work is done."""
         self._steer("POST", f"holds/{hold_id}", {"effect": effect} if effect else None)
+
+    def work_off(self, held: dict[str, Any], effect: dict[str, Any] | None = None) -> None:
+        """Let a held request go on whose client is dead, and wait until the platform is done with it."""
+        self.release(held["id"], effect)
+        while self._steer("GET", f"requests?since={held['n'] - 1}")[0]["status"] is None:
+            pass
 
     def release_all(self) -> None:
         """Let all held requests go on as if nothing had happened, and wait until their work is done."""
@@ -179,6 +199,24 @@ class Desk:
         answer = self._session.get(f"{self.url}{path}", params=query, headers=headers, timeout=30)
         answer.raise_for_status()
         return answer
+
+    def batches(self) -> list[Stored]:
+        """Give all batches, oldest first, without asking the Catalog, which may lag."""
+        platform = self.emulator.platform
+        now = platform.clock.now()
+        return [
+            Stored(
+                batch.id,
+                str(platform.batches.status(batch, now)),
+                batch.external_id,
+                [
+                    row
+                    for file in batch.files.values()
+                    for row in platform.store.file(file.stored_as).read_text().splitlines()
+                ],
+            )
+            for batch in platform.batches.all()
+        ]
 
     def _steer(self, method: str, path: str, body: Any = None) -> Any:
         answer = self._session.request(method, f"{self.url}/__emulator__/{path}", json=body, timeout=90)
