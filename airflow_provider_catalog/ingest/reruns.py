@@ -31,10 +31,12 @@ class OnRerun(StrEnum):
 def earlier_batches(client: CatalogClient, attempt: LogicalAttempt) -> list[Batch]:
     """Find the batches from before the last clear, oldest first, and abort those that were left open.
 
-    A task that was never cleared has none, and the Catalog is not asked.
+    A task that was never cleared has none, and the Catalog is not asked. Otherwise its lag is waited out first: the last try
+    before the clear may have opened a batch right at its end, and nobody would look for that one again.
     """
     if attempt.clears == 0:
         return []
+    pace.sleep(pace.CATALOG_LAG)
     found = client.list_batches(dataset_id=attempt.dataset_id, tags={OWNER_TAG: attempt.owner})
     # A Catalog that does not know the filter must not make other people's batches ours to abort and to replace.
     own = [batch for batch in found if batch.tags.get(OWNER_TAG) == (attempt.owner,)]

@@ -12,6 +12,7 @@ from desk import BATCHES, Desk
 from airflow_provider_catalog.api.client import CatalogClient
 from airflow_provider_catalog.api.errors import BatchStalledError, BatchStateError, LostSightError
 from airflow_provider_catalog.api.models import Batch
+from airflow_provider_catalog.ingest import pace
 from airflow_provider_catalog.ingest.identity import LogicalAttempt
 from airflow_provider_catalog.ingest.opening import Opening
 from airflow_provider_catalog.ingest.reruns import earlier_batches, replaceable, still_counting
@@ -53,6 +54,13 @@ class TestEarlierBatches:
         ids = [left(client, desk, status) for status in ("failed", "success", "staging", "aborted")]
         assert found(client) == ids
         assert len(desk.sent()) == 1
+
+    def test_are_found_also_if_the_catalog_does_not_show_them_yet(
+        self, client: CatalogClient, desk: Desk
+    ) -> None:
+        desk.set(catalog_lag=4.5)
+        batch_id = Opening(client, FIRST, JSON_LINES).create().id
+        assert found(client) == [batch_id]
 
     def test_are_those_of_all_clears_before(self, client: CatalogClient, desk: Desk) -> None:
         ids = [left(client, desk, whose=attempt(clears=clears)) for clears in (0, 2, 3)]
@@ -128,7 +136,7 @@ class TestReplacing:
         batch_id = left(client, desk, "loading")
         client.complete_batch(batch_id)
         assert replaced(client) == [batch_id]
-        assert sum(patience) == 30
+        assert sum(patience) == pace.CATALOG_LAG + 30
 
     def test_leaves_out_what_fails_on_its_way(self, client: CatalogClient, desk: Desk) -> None:
         desk.set(promotion_seconds=30, empty_batch="failed")
@@ -196,11 +204,13 @@ class TestSkipping:
         batch_id = left(client, desk, "inactive", tags={"acp_successor": ["COMPACTED"]})
         assert counting(client) == batch_id
 
-    def test_does_not_wait(self, client: CatalogClient, desk: Desk, patience: Pauses) -> None:
+    def test_waits_for_nothing_but_the_catalog(
+        self, client: CatalogClient, desk: Desk, patience: Pauses
+    ) -> None:
         left(client, desk, "staging")
         patience.clear()
         counting(client)
-        assert patience == []
+        assert patience == [pace.CATALOG_LAG]
 
 
 def counting(client: CatalogClient) -> str | None:
