@@ -123,6 +123,7 @@ class Opening:
         tags = {**self._payload["tags"], PLAN_TAG: [self._plan]}
         body = {**self._payload, "tags": tags, **self._replay()}
         for post in itertools.count(1):
+            number = self._number
             payload = {**body, "externalId": self._external_id}
             try:
                 batch_id = self._client.create_batch(payload)
@@ -133,7 +134,8 @@ class Opening:
             except ApiError as error:
                 # Whether external ids are unique is not documented. If they are, somebody was faster.
                 found = self._look_patiently(error) if error.failure.status == CONFLICT else None
-                if found is None:
+                # An id that others have, seen only now: the look has led to the next number.
+                if found is None and (self._number == number or post == POSTS):
                     raise
             else:
                 found = Batch(batch_id, "loading", external_id=self._external_id)

@@ -247,6 +247,16 @@ class TestExternalIdsThatAreUnique:
         assert caught.value.permanent
         assert posts(desk) == 1
 
+    def test_lead_to_the_next_number_if_it_was_an_earlier_attempt_of_the_task(
+        self, client: CatalogClient, desk: Desk
+    ) -> None:
+        desk.set(external_id_unique=True, catalog_lag=3)
+        cleared = opening(client, attempt(chosen_id="nightly", clears=1))
+        assert cleared.find() is None
+        opening(client, attempt(chosen_id="nightly")).create()
+        assert cleared.create().external_id == "nightly-2"
+        assert [sent.status for sent in desk.sent("POST", IMPORT)] == [201, 409, 201]
+
     def test_do_no_harm_to_a_lost_answer(self, client: CatalogClient, desk: Desk) -> None:
         desk.set(external_id_unique=True)
         desk.break_next(LOST, IMPORT)
