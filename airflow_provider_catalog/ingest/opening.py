@@ -122,6 +122,9 @@ class Opening:
         """
         tags = {**self._payload["tags"], PLAN_TAG: [self._plan]}
         body = {**self._payload, "tags": tags, **self._replay()}
+        # What is left from before a clear may have been waited for, and there may be a batch of this attempt meanwhile.
+        if self._attempt.clears and (found := self.find()) is not None:
+            return found
         for post in itertools.count(1):
             number = self._number
             payload = {**body, "externalId": self._external_id}

@@ -120,6 +120,19 @@ class TestOpening:
         opening(client).open()
         assert creations(desk) == [FIRST.external_id(2)]
 
+    def test_looks_again_when_it_has_waited_for_what_it_replaces(
+        self, client: CatalogClient, desk: Desk
+    ) -> None:
+        cleared = attempt(clears=1)
+        opened_meanwhile: list[str] = []
+
+        def replaced() -> list[str]:
+            opened_meanwhile.append(opening(client, cleared).create().id)
+            return []
+
+        assert [opening(client, cleared, replaced=replaced).create().id] == opened_meanwhile
+        assert posts(desk) == 1
+
     def test_counts_on_from_failure_to_failure(self, client: CatalogClient, desk: Desk) -> None:
         for _ in range(3):
             batch = opening(client).open()
