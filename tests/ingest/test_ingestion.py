@@ -114,10 +114,11 @@ class TestAFirstTry:
             Process(client, before_completion=killed).run()
         assert wire(desk) == [LOOK, OPEN, "PUT a.json", "PUT b.json", LOOK]
 
-    def test_that_may_not_write_fails(self, client: CatalogClient, desk: Desk) -> None:
+    def test_that_may_not_write_fails_at_once(self, client: CatalogClient, desk: Desk) -> None:
         desk.break_next({"status": 403}, "*/files/*")
         with pytest.raises(ApiError, match="403"):
             Process(client).run()
+        assert wire(desk) == [LOOK, OPEN, "PUT a.json"]
 
 
 class TestALaterTry:

@@ -194,6 +194,21 @@ class TestALostAnswer:
         assert set(patience[1:]) == {pace.LOOK_PAUSE}
         assert 0 <= sum(patience) - pace.CATALOG_PATIENCE < pace.LOOK_PAUSE
 
+    def test_beside_the_batch_of_another_process_leaves_no_batch_open(
+        self, client: CatalogClient, desk: Desk
+    ) -> None:
+        desk.set(catalog_lag=3)
+        process = opening(client)
+        assert process.find() is None
+        older = opened(client, desk)
+        desk.advance(2.5)
+        desk.break_next(LOST, IMPORT)
+        assert process.create().id == older
+        desk.advance(3)
+        both = {batch.id: batch.status for batch in client.list_batches()}
+        assert both.pop(older) == "loading"
+        assert list(both.values()) == ["aborted"]
+
     def test_a_batch_that_shows_up_after_the_second_post_is_the_runs(
         self, client: CatalogClient, desk: Desk
     ) -> None:
@@ -320,6 +335,20 @@ class TestTwoAtOnce:
         assert found is not None
         assert found.id == signalled
         assert statuses(client, loading, signalled, stray) == ["aborted", "staging", "aborted"]
+
+    @pytest.mark.parametrize("status", ["loading", "success"])
+    def test_go_on_with_the_batch_of_the_next_number_when_the_first_was_given_up_and_one_came_late(
+        self, client: CatalogClient, desk: Desk, status: str
+    ) -> None:
+        opened(client, desk, "aborted")
+        second = opening(client).open().id
+        desk.hold(second, status)
+        desk.advance(1)
+        late = client.create_batch({**JSON_LINES, "externalId": FIRST.external_id(1)})
+        found = opening(client).find()
+        assert found is not None
+        assert found.id == second
+        assert statuses(client, second, late) == [status, "aborted"]
 
     def test_leave_a_second_batch_that_was_signalled_to_the_log(
         self, client: CatalogClient, desk: Desk, caplog: pytest.LogCaptureFixture
