@@ -11,6 +11,7 @@ from typing import Any
 import requests
 
 CRM_PROFILES = "5c8c3c555033b814b69f947f"
+PAGE_VIEWS = "5ea2b7c40f3d9118ab5c6e34"
 BATCHES = "/data/foundation/catalog/batches"
 EXPORT = "/data/foundation/export"
 LOCAL_SECRET = "local-secret"
