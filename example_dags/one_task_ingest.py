@@ -48,8 +48,9 @@ with DAG(
         )
         DownloadBatchErrorsOperator(
             task_id="keep_rejected",
-            # It is there as soon as the batch is, also if that fails.
-            batch_id=XComArg(ingest, key="batch_id"),
+            batch_id=XComArg(
+                ingest, key="batch_id"
+            ),  # it is there as soon as the batch is, also if that fails
             path=str(REJECTED / "{{ run_id }}" / "{{ ti.map_index }}.jsonl"),
             trigger_rule="all_done",
         )

@@ -128,7 +128,7 @@ CLEARS = st.builds(
 TRIES = st.lists(
     st.builds(
         Plan,
-        event=st.none() | CLEARS | st.sampled_from(["abort by hand", "one file", "three files", "mend"]),
+        event=st.none() | CLEARS | st.sampled_from(["abort by hand", "other rows", "other files", "mend"]),
         pause=st.sampled_from([0.01, 0.01, 0.01, 6, 90_000]),
         faults=st.lists(FAULTS, max_size=2),
         cut_off=st.none() | st.integers(0, 8),
@@ -212,10 +212,10 @@ class FaultSchedule(RuleBasedStateMachine):
         may_change = isinstance(load, OneTask) or not load.has_begun
         if event == "abort by hand" and load.batches:
             self.abort(load.batches[-1])
-        elif event == "one file" and may_change:
-            load.write(self.new_rows())
-        elif event == "three files" and may_change:
-            load.write(self.new_rows(), self.new_rows(), self.new_rows())
+        elif event == "other rows" and may_change:
+            load.write(*(self.new_rows() for _ in load.files))
+        elif event == "other files" and may_change:
+            load.write(*(self.new_rows() for _ in range(3 - len(load.files))))
         elif event == "mend":
             self.desk.mend()
         elif isinstance(event, Clear):
@@ -249,7 +249,7 @@ class FaultSchedule(RuleBasedStateMachine):
         for load in begun:
             self.finish(load)
             if load.attempt.failure is not None:
-                load.write(self.new_rows())
+                load.write(self.new_rows(), self.new_rows())
                 load.clear("replace", run_anew=True)
                 self.finish(load)
         self.desk.advance(LONGEST_PROMOTION)
