@@ -48,9 +48,8 @@ with DAG(
         )
         DownloadBatchErrorsOperator(
             task_id="keep_rejected",
-            batch_id=XComArg(
-                ingest, key="batch_id"
-            ),  # it is there as soon as the batch is, also if that fails
+            # It is there as soon as the batch is, also if that fails.
+            batch_id=XComArg(ingest, key="batch_id"),
             path=str(REJECTED / "{{ run_id }}" / "{{ ti.map_index }}.jsonl"),
             trigger_rule="all_done",
         )
