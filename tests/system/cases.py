@@ -117,6 +117,15 @@ class Case:
 
         wait_for(is_so, STEP_SECONDS, f"{self.name} was never {state}", pause=1)
 
+    def wait_until_run_has_ended(self) -> None:
+        """Wait until Airflow takes the whole run for a success, and would start it anew."""
+
+        def has_ended() -> bool:
+            run = self.airflow.run_of(self.name)
+            return run is not None and run["state"] == "success"
+
+        wait_for(has_ended, STEP_SECONDS, f"the run of {self.name} did not end", pause=1)
+
     def wait_for_held(self, count: int = 1) -> None:
         """Wait until the platform holds so many requests back."""
         wait_for(

@@ -126,7 +126,7 @@ def a_triggerer_takes_the_wait_over_and_is_killed(case: Case) -> None:
 @trouble()
 def a_cleared_task_replaces_what_it_has_loaded(case: Case) -> None:
     case.start()
-    case.wait_until("success")
+    case.wait_until_run_has_ended()
     case.clear()
     case.wait_until("success", try_number=2)
     [old, new] = case.batches()
