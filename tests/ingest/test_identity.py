@@ -13,6 +13,7 @@ from desk import CRM_PROFILES
 
 from airflow_provider_catalog.api.errors import InvalidInputError
 from airflow_provider_catalog.api.validation import check_request
+from airflow_provider_catalog.ingest import identity
 from airflow_provider_catalog.ingest.identity import LogicalAttempt, with_own_tags
 
 OTHERS: dict[str, Any] = {
@@ -99,6 +100,24 @@ class TestTags:
     def test_of_ours_are_refused_from_the_user(self) -> None:
         with pytest.raises(InvalidInputError, match=r"tags: got \['airflow_owner'\], expected other names"):
             with_own_tags({"tags": {"airflow_owner": ["me"], "team": ["a"]}}, FIRST.tags)
+
+
+class TestATestRun:
+    """`airflow dags test` starts a run at its logical date, and on Airflow 2.11 gives all tests of a date the same run id."""
+
+    def test_goes_on_with_no_batch_of_another_process(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        date = datetime(2026, 1, 1, tzinfo=UTC)
+        test = context()
+        test["dag_run"] = SimpleNamespace(start_date=date, logical_date=date)
+        first, retry = attempt_in(test), attempt_in(test)
+        monkeypatch.setattr(identity, "PROCESS_STARTED", identity.PROCESS_STARTED + timedelta(seconds=1))
+        assert first == retry != attempt_in(test)
+
+    def test_is_no_run_that_was_scheduled(self) -> None:
+        date = datetime(2026, 1, 1, tzinfo=UTC)
+        scheduled = context()
+        scheduled["dag_run"].logical_date = date
+        assert attempt_in(scheduled).run_started == scheduled["dag_run"].start_date
 
 
 def context(try_number: int = 1, max_tries: int = 2, retries: int = 2, map_index: int = -1) -> dict[str, Any]:
