@@ -40,7 +40,7 @@ class Killer:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._is_over = threading.Event()
+        self._has_begun, self._is_over = threading.Event(), threading.Event()
         self.raises: BaseException | None = None
         self.seconds = 0.0
 
@@ -50,13 +50,19 @@ class Killer:
         threading.Thread(target=self._strike, daemon=True).start()
 
     def _strike(self) -> None:
-        [held] = self._desk.held()
-        signal.pthread_kill(threading.main_thread().ident or 0, KILL)
+        self._desk.held()
+        while not self._has_begun.is_set():
+            # One that comes right before the task waits for its answer is noticed only after that.
+            signal.pthread_kill(threading.main_thread().ident or 0, KILL)
+            self._has_begun.wait(0.1)
         self._is_over.wait(20)
-        self._desk.release(held["id"])
+        self._desk.release_all()  # unless the task has hung up already
 
     def handle(self, *_: Any) -> None:
-        """Do in the task's own thread what Airflow's handler does there."""
+        """Do in the task's own thread what Airflow's handler does there, once."""
+        if self._has_begun.is_set():
+            return
+        self._has_begun.set()
         began = time.monotonic()
         try:
             if not isinstance(self.raises, AirflowTaskTimeout):
@@ -78,7 +84,7 @@ def killer(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[Killer]:
     signal.signal(KILL, before)
     desk.release_all()
     for thread in threading.enumerate():
-        if "abort_once" in thread.name:
+        if thread.name.endswith(("(abort_once)", "(_strike)")):
             thread.join(20)  # or it would send to the next test's platform
 
 
