@@ -302,11 +302,12 @@ class FaultSchedule(RuleBasedStateMachine):
 
     def check_openings(self, load: Load, done: Try) -> None:
         """A batch is opened where it belongs, and only while the Catalog shows none of the attempt that could be gone on with."""
-        for batch in done.opened:
+        for position, batch in enumerate(done.opened):
             assert place_of(batch) == load.place
+            for other in done.opened[:position]:
+                assert self.had_ended(other, batch.created_at), "One try has opened two batches."
             for other in load.attempt.batches:
                 if other.created_at < batch.created_at and not self.had_ended(other, batch.created_at):
-                    assert other not in done.opened, "One try has opened two batches."
                     is_shown = other.created_at + self.books.lag <= batch.created_at
                     assert not is_shown, "A batch was opened beside one that the Catalog shows."
 
