@@ -294,8 +294,8 @@ class FaultSchedule(RuleBasedStateMachine):
         self.check_openings(load, done)
         self.check_completions(load, done)
         self.check_words(load, done)
-        # Each batch that was given up has left an external id that every look asks for as well.
-        assert len(done.requests) <= MOST_REQUESTS * (1 + len(load.attempt.batches))
+        # Each batch of before may have left an external id that every look asks for as well.
+        assert len(done.requests) <= MOST_REQUESTS * (1 + len(load.batches))
         if load.attempt.failure is not None:
             self.check_failure(load, load.attempt.failure)
         if load.attempt.promoted_id is not None:
