@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from stores import s3, s3_process
 
 if TYPE_CHECKING:
     from airflow_provider_catalog.emulator.server import Emulator
+
+__all__ = ["s3", "s3_process"]
 
 # Airflow reads these when it is imported for the first time, so they stand before everything else.
 AIRFLOW_HOME = Path(tempfile.mkdtemp(prefix="airflow-tests-"))

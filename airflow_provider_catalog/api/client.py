@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from copy import copy
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
@@ -18,9 +19,10 @@ from airflow_provider_catalog.api.errors import (
     OutcomeUnknownError,
     UnreachableError,
 )
+from airflow_provider_catalog.api.large_files import LargeFiles
 from airflow_provider_catalog.api.models import Batch, Dataset
 from airflow_provider_catalog.api.problems import ADVICE_BY_STATUS
-from airflow_provider_catalog.api.retries import DEFAULT_ATTEMPTS, Repeat
+from airflow_provider_catalog.api.retries import DEFAULT_ATTEMPTS, Repeat, may_have_been_done
 from airflow_provider_catalog.api.settings import PlatformSettings
 from airflow_provider_catalog.api.transport import Call, Transport, user_agent
 from airflow_provider_catalog.api.validation import check_request
@@ -42,7 +44,8 @@ class CatalogClient:
     """The platform's API in one sandbox of one organisation. Can be shared between threads.
 
     What it keeps about batches in files is read through ``data_access``, a
-    :class:`~airflow_provider_catalog.api.data_access.DataAccess`.
+    :class:`~airflow_provider_catalog.api.data_access.DataAccess`; files that are too large for one upload go through
+    ``large_files``, a :class:`~airflow_provider_catalog.api.large_files.LargeFiles`.
 
     Every method raises :class:`~airflow_provider_catalog.api.errors.ApiError` when the platform answers with an error and
     :class:`~airflow_provider_catalog.api.errors.UnreachableError` when it gives no usable answer, after the repetitions that the
@@ -68,7 +71,7 @@ class CatalogClient:
         attempts = DEFAULT_ATTEMPTS if attempts is None else attempts
         self.settings = settings
         self.auth = auth_for(settings, user_agent=agent, on_token=on_token, attempts=attempts, sleep=sleep)
-        self._transport = Transport(
+        transport = Transport(
             headers={
                 "User-Agent": agent,
                 "x-api-key": settings.client_id,
@@ -81,7 +84,21 @@ class CatalogClient:
             attempts=attempts,
             sleep=sleep,
         )
-        self.data_access = DataAccess(settings.host, self._transport)
+        self._use(transport)
+
+    def _use(self, transport: Transport) -> None:
+        self._transport = transport
+        self.data_access = DataAccess(self.settings.host, transport)
+        self.large_files = LargeFiles(transport)
+
+    def pausing(self, sleep: Callable[[float], None]) -> CatalogClient:
+        """Give this client with another way to wait between two tries. The two share their connections.
+
+        :param sleep: waits for so many seconds; what it raises ends the call.
+        """
+        twin = copy(self)
+        twin._use(self._transport.pausing(sleep))
+        return twin
 
     def close(self) -> None:
         """Close the kept connections."""
@@ -101,7 +118,7 @@ class CatalogClient:
         try:
             answer = self._transport.send(call)
         except (ApiError, UnreachableError) as error:
-            if _may_have_been_done(call, error):
+            if may_have_been_done(str(call), error):
                 raise OutcomeUnknownError(str(error), payload.get("externalId")) from error
             raise
         batch_id: str = answer["id"]
@@ -320,13 +337,6 @@ class CatalogClient:
         )
         answer: dict[str, Mapping[str, Any]] = self._transport.send(call)
         return answer
-
-
-def _may_have_been_done(call: Call, error: ApiError | UnreachableError) -> bool:
-    """Whether a call that failed may have been worked on. That no token could be had for it is another call's failure."""
-    if isinstance(error, UnreachableError):
-        return error.sent and error.call == str(call)
-    return error.failure.call == str(call) and (error.failure.status >= 500 or error.failure.status == 408)
 
 
 def _tags_filter(tags: Mapping[str, str]) -> str | None:

@@ -9,8 +9,12 @@
     │   └── NotFoundError            it does not know what was asked for
     ├── UnreachableError         no usable answer came
     ├── OutcomeUnknownError      a batch was asked for; whether it exists is not known
+    ├── UploadUnknownError       a part of a file was sent; whether the platform has it is not known
     ├── LostSightError           nothing useful was heard of a batch for too long
+    ├── SourceError              a source file could not be read
     ├── FileChangedError         a source file changed while it was uploaded
+    ├── FileSpoiledError         what the platform has of a large file can't become the whole of it any more
+    ├── StoppedError             an upload was stopped
     └── BatchError               something about one batch
         ├── BatchFailedError         the platform gave it up
         ├── BatchStalledError        the platform is stuck on it
@@ -169,6 +173,15 @@ class OutcomeUnknownError(CatalogError):
         )
 
 
+class UploadUnknownError(CatalogError):
+    """A call of the large-file protocol was sent, and its answer was lost: it may or may not have been worked on."""
+
+    @property
+    def permanent(self) -> bool:
+        """False: what was received can be looked up."""
+        return False
+
+
 class LostSightError(CatalogError):
     """Nothing useful was heard of a batch for longer than the wait tolerates; the batch itself may be well."""
 
@@ -178,12 +191,54 @@ class LostSightError(CatalogError):
         return False
 
 
+class SourceError(CatalogError):
+    """The bytes of a source file could not be read."""
+
+    @property
+    def permanent(self) -> bool:
+        """False: its store may be in better health at the next try."""
+        return False
+
+
 class FileChangedError(CatalogError):
     """A source file changed while it was being uploaded, so that what arrived is a mixture."""
 
     @property
     def permanent(self) -> bool:
         """False: a file that has come to rest can be uploaded."""
+        return False
+
+
+class FileSpoiledError(CatalogError):
+    """What the platform has of a large file can't become the whole of it any more, so that its batch is of no use.
+
+    :param remote_name: the file's path inside the batch.
+    :param reason: what happened.
+    """
+
+    def __init__(self, remote_name: str, reason: str) -> None:
+        super().__init__(remote_name, reason)
+        self.remote_name = remote_name
+        self.reason = reason
+
+    @property
+    def permanent(self) -> bool:
+        """False: with a new batch the file begins anew."""
+        return False
+
+    def __str__(self) -> str:
+        return (
+            f"{self.remote_name} can't be completed in this batch: {self.reason.rstrip('.')}. "
+            "The batch must be aborted, and the data loaded with a new one."
+        )
+
+
+class StoppedError(CatalogError):
+    """An upload was stopped before it was done."""
+
+    @property
+    def permanent(self) -> bool:
+        """False: another try goes on."""
         return False
 
 

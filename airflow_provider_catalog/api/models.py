@@ -60,6 +60,7 @@ class Batch:
     dataset_ids: tuple[str, ...] = ()
     errors: tuple[BatchIssue, ...] = ()
     tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    input_format: Mapping[str, Any] | None = None
 
     @classmethod
     def parse(cls, batch_id: str, record: Mapping[str, Any]) -> Batch:
@@ -80,6 +81,7 @@ class Batch:
             dataset_ids=tuple(str(item["id"]) for item in related if item.get("id")),
             errors=tuple(_issue(item) for item in _items(record.get("errors"))),
             tags=_tags(record.get("tags")),
+            input_format=_input_format(record.get("inputFormat")),
         )
 
     @property
@@ -200,6 +202,16 @@ def _count(value: object) -> int | None:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
+
+
+def _input_format(value: object) -> Mapping[str, Any] | None:
+    """Read a batch's format, which Adobe's sources spell in several cases, with booleans as texts in some."""
+    if not isinstance(value, Mapping) or not isinstance(value.get("format"), str):
+        return None
+    flags = {
+        name: str(value[name]).lower() == "true" for name in ("header", "isMultiLineJson") if name in value
+    }
+    return {**value, "format": value["format"].lower(), **flags}
 
 
 def _seconds(value: object) -> float | None:

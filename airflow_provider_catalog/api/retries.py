@@ -12,8 +12,9 @@ anything else                             not                    not
 ========================================  =====================  ============================
 
 SAFE are all reads, the PUT of a file (it replaces), the signal COMPLETE (Adobe's guide encourages to repeat it) and the token
-request. UNSENT_ONLY are ``POST /batches``, which has no idempotency key, and ABORT and REVERT, of which the documentation does
-not say what a second one does; whoever sends these looks at the state before sending again.
+request. UNSENT_ONLY are ``POST /batches``, which has no idempotency key, and ABORT, REVERT and the calls that send a file in
+chunks, of which the documentation does not say what a second one does; whoever sends these looks at the state before sending
+again.
 
 Between two tries lies the platform's ``Retry-After`` where it gives one (and not zero), up to a cap; otherwise a random time
 under an exponentially growing limit.
@@ -61,6 +62,17 @@ def is_repeated(error: BaseException, repeat: Repeat) -> bool:
     if isinstance(error, ApiError):
         return error.failure.status == 429 or (repeat is Repeat.SAFE and not error.permanent)
     return False
+
+
+def may_have_been_done(call: str, error: ApiError | UnreachableError) -> bool:
+    """Whether a call that failed may have been worked on. That no token could be had for it is another call's failure.
+
+    :param call: its method and path.
+    :param error: how it failed.
+    """
+    if isinstance(error, UnreachableError):
+        return error.sent and error.call == call
+    return error.failure.call == call and (error.failure.status >= 500 or error.failure.status == 408)
 
 
 def pause_after(error: BaseException | None) -> float | None:

@@ -10,6 +10,7 @@ import platform
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from functools import partial
 from http.cookiejar import DefaultCookiePolicy
@@ -23,7 +24,7 @@ from tenacity import Retrying
 from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError, ReadTimeoutError
 
 import airflow_provider_catalog
-from airflow_provider_catalog.api.errors import AuthenticationError, UnreachableError
+from airflow_provider_catalog.api.errors import AuthenticationError, SourceError, UnreachableError
 from airflow_provider_catalog.api.problems import api_error
 from airflow_provider_catalog.api.retries import DEFAULT_ATTEMPTS, Repeat, retrying
 from airflow_provider_catalog.api.settings import is_loopback
@@ -32,7 +33,8 @@ from airflow_provider_catalog.api.validation import find_fault
 log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT = 10.0
-SEND_BLOCK_BYTES = 128 * 1024
+SEND_BLOCK_BYTES = 1048576
+KEPT_CONNECTIONS = 32
 REDACTED = "***"
 
 T = TypeVar("T")
@@ -142,6 +144,15 @@ class Transport:
         """
         return retrying(repeat, self._attempts, self._sleep)
 
+    def pausing(self, sleep: Callable[[float], None]) -> Transport:
+        """Give this conversation with another way to wait between two tries. The two share their connections.
+
+        :param sleep: waits for so many seconds.
+        """
+        twin = copy(self)
+        twin._sleep = sleep
+        return twin
+
     def close(self) -> None:
         """Close the kept connections."""
         self._session.close()
@@ -172,8 +183,9 @@ class Transport:
         return response
 
     def _exchange(self, call: Call, token: str | None, stream: bool) -> requests.Response:
-        body = call.body() if call.body else None
+        body = None
         try:
+            body = call.body() if call.body else None
             response = self._session.request(
                 call.method,
                 call.url,
@@ -194,6 +206,11 @@ class Transport:
             # It stays behind as the cause, and error reporters that write objects out would find the headers in it.
             error.request = None
             raise _unreachable(call, error) from error
+        except SourceError as error:
+            # To the platform it looked like a client that hangs up in the middle.
+            raise UnreachableError(
+                str(call), f"what it sends could not be read; {str(error).rstrip('.')}"
+            ) from error
         finally:
             if body is not None:
                 body.close()
@@ -274,8 +291,8 @@ def _new_session(headers: Mapping[str, str]) -> requests.Session:
     session = _Session()
     # What a call carries is in its own arguments, not in what an earlier answer has set.
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
-    session.mount("https://", _UploadAdapter())
-    session.mount("http://", _UploadAdapter())
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, _UploadAdapter(pool_maxsize=KEPT_CONNECTIONS))
     # The Catalog documents gzip as the only encoding that it supports.
     session.headers.update({"Accept": "application/json", "Accept-Encoding": "gzip", **headers})
     return session

@@ -1,4 +1,4 @@
-"""From paths and globs to the files of a batch, checked before the first byte moves."""
+"""From what users name to the files of a batch, checked before the first byte moves."""
 
 from __future__ import annotations
 
@@ -7,113 +7,59 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from airflow_provider_catalog.api.errors import FileChangedError, InvalidInputError
-from airflow_provider_catalog.api.validation import check_request
+from airflow_provider_catalog.api.errors import InvalidInputError
+from airflow_provider_catalog.ingest.file_names import is_hidden, log_left_out, refuse_empty, remote_name
+from airflow_provider_catalog.ingest.sources import LOCAL, SourceFile, look_at
+from airflow_provider_catalog.ingest.stored_files import (
+    Connect,
+    connect_without_credentials,
+    find_in_store,
+)
 
-# Adobe's guides name 256 MB for one upload, and count in decimal elsewhere.
-SMALL_FILE_LIMIT = 256_000_000
-
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 PARTITION_FOLDER = re.compile(r"[^=]+=[^=]*")
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]")
 
-
-@dataclass(frozen=True)
-class SourceFile:
-    """A local file and its place in the batch.
-
-    :param path: where it lies.
-    :param remote_name: its path inside the batch, partition folders included.
-    :param size: its length in bytes when it was looked at.
-    :param written: when it was last written to, in epoch seconds.
-    """
-
-    path: Path
-    remote_name: str
-    size: int
-    written: float
-
-    def open(self) -> FixedLengthReader:
-        """Open its bytes for one sending.
-
-        :raises FileChangedError: it can't be opened any more.
-        """
-        try:
-            return FixedLengthReader(self.path, self.size)
-        except OSError as error:
-            raise FileChangedError(f"{self.path} can't be opened any more ({error.strerror}).") from error
+FilePattern = str | os.PathLike[str]
 
 
-class FixedLengthReader:
-    """Reads exactly as many bytes as were announced, and notices a file that grows, shrinks or is written to meanwhile."""
+def find_files(
+    files: FilePattern | Iterable[FilePattern], connect: Connect = connect_without_credentials
+) -> tuple[SourceFile, ...]:
+    """Find the files that paths, folders, globs and addresses of object stores name, and check them all.
 
-    def __init__(self, path: Path, size: int) -> None:
-        self._path = path
-        self._size = size
-        self._left = size
-        self._file = path.open("rb", buffering=0)
-        self._written_at = self._last_write()
+    Folders of the form ``key=value`` right above a file, and all folders that a glob's wildcards went through or that lie below a
+    folder, are kept in the remote name. Of a folder all files are taken, however deep, but those whose names, or whose folders'
+    names, begin with ``.`` or ``_``: by convention they hold no data (``_SUCCESS``).
 
-    def __len__(self) -> int:
-        return self._size
-
-    def read(self, size: int = -1) -> bytes:
-        """Read up to ``size`` bytes.
-
-        :raises FileChangedError: the file is not what it was.
-        """
-        wanted = self._left if size < 0 else min(size, self._left)
-        if wanted == 0:
-            return b""
-        block = self._file.read(wanted)
-        if not block:
-            raise FileChangedError(f"{self._path} shrank while it was being uploaded.")
-        self._left -= len(block)
-        if self._left == 0:
-            # Before the last block goes out: the platform must not get a whole body of half a file.
-            self._check_end()
-        return block
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-    def _check_end(self) -> None:
-        if self._file.read(1):
-            raise FileChangedError(f"{self._path} grew while it was being uploaded.")
-        if self._last_write() != self._written_at:
-            raise FileChangedError(f"{self._path} was written to while it was being uploaded.")
-
-    def _last_write(self) -> int:
-        return os.fstat(self._file.fileno()).st_mtime_ns
-
-
-def find_files(files: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> tuple[SourceFile, ...]:
-    """Find the files that paths and globs name, and check them all.
-
-    Folders of the form ``key=value`` right above a file, and all folders that a glob's wildcards went through, are kept in
-    the remote name.
-
-    :param files: one path or glob, or several; ``**`` goes through folders.
-    :raises InvalidInputError: a file is missing, empty, unreadable, too large or no file, or two would get the same name.
+    :param files: one path, folder, glob or address, or several; ``**`` goes through folders.
+    :param connect: reaches the store of an address.
+    :raises InvalidInputError: a file is missing, empty, unreadable or no file, or two would get the same name.
     """
     patterns = [files] if isinstance(files, str | os.PathLike) else files
     if not isinstance(patterns, Iterable):
         raise InvalidInputError("files", files, "a path, a glob, or a list of these")
-    found = tuple(file for pattern in patterns for file in _match(pattern))
+    found = tuple(file for pattern in patterns for file in _match(pattern, connect))
     if not found:
         raise InvalidInputError("files", files, "at least one path or glob")
     _refuse_duplicates(found)
     return found
 
 
-def _match(pattern: str | os.PathLike[str]) -> list[SourceFile]:
+def _match(pattern: FilePattern, connect: Connect) -> list[SourceFile]:
     text = _checked_pattern(pattern)
+    if ADDRESS.match(text) and not text.startswith("file://"):
+        return find_in_store(text, connect)
+    return _match_local(text.removeprefix("file://"))
+
+
+def _match_local(text: str) -> list[SourceFile]:
     # A file whose name happens to hold wildcard characters is meant by its name.
     if not glob.has_magic(text) or os.path.lexists(text):
-        return [_source_file(Path(text), Path(text).parent)]
+        path = Path(text)
+        return _files_below(path) if os.path.isdir(path) else [_source_file(path, path.parent)]
     base = _fixed_part(text)
     _refuse_unreadable_folders(base, text)
     paths = [Path(match) for match in sorted(glob.glob(text, recursive=True))]
@@ -121,6 +67,23 @@ def _match(pattern: str | os.PathLike[str]) -> list[SourceFile]:
     if not matches:
         raise InvalidInputError("files", text, "a glob that matches at least one file")
     return matches
+
+
+def _files_below(folder: Path) -> list[SourceFile]:
+    paths = [
+        Path(parent, name)
+        for parent, _, names in os.walk(folder, onerror=_refuse_unreadable, followlinks=True)
+        for name in names
+    ]
+    taken = [path for path in sorted(paths) if not is_hidden(path.relative_to(folder).as_posix())]
+    if not taken:
+        raise InvalidInputError("files", str(folder), "a folder with at least one file")
+    log_left_out(str(folder), len(paths) - len(taken))
+    return [_source_file(path, folder) for path in taken]
+
+
+def _refuse_unreadable(error: OSError) -> None:
+    raise InvalidInputError("files", str(error.filename), f"a readable folder ({error.strerror})") from None
 
 
 def _checked_pattern(pattern: object) -> str:
@@ -164,12 +127,8 @@ def _source_file(path: Path, base: Path) -> SourceFile:
     status = _checked_status(path)
     while PARTITION_FOLDER.fullmatch(base.name):
         base = base.parent
-    remote_name = path.relative_to(base).as_posix()
-    try:
-        check_request(remote_name, "remoteName")
-    except InvalidInputError as error:
-        raise InvalidInputError("files", str(path), error.allowed) from None
-    return SourceFile(path, remote_name, status.st_size, status.st_mtime)
+    name = remote_name(path.relative_to(base).as_posix(), str(path))
+    return SourceFile(LOCAL, str(path), str(path), name, look_at(status))
 
 
 def _checked_status(path: Path) -> os.stat_result:
@@ -179,23 +138,11 @@ def _checked_status(path: Path) -> os.stat_result:
         raise InvalidInputError("files", str(path), "a file that exists") from None
     except OSError as error:
         raise InvalidInputError("files", str(path), f"a readable file ({error.strerror})") from None
-    if stat.S_ISDIR(status.st_mode):
-        raise InvalidInputError(
-            "files", str(path), "a file; for a folder's files use a glob such as folder/*.json"
-        )
     if not stat.S_ISREG(status.st_mode):
         raise InvalidInputError("files", str(path), "a regular file")
     if not os.access(path, os.R_OK):
         raise InvalidInputError("files", str(path), "a file that this process may read")
-    if status.st_size == 0:
-        raise InvalidInputError(
-            "files", str(path), "a file that is not empty (the platform fails batches with empty ones)"
-        )
-    if status.st_size > SMALL_FILE_LIMIT:
-        allowed = (
-            f"a file of at most {SMALL_FILE_LIMIT:,} bytes (it has {status.st_size:,}); split it into several"
-        )
-        raise InvalidInputError("files", str(path), allowed)
+    refuse_empty(status.st_size, str(path))
     return status
 
 
@@ -204,5 +151,7 @@ def _refuse_duplicates(files: Sequence[SourceFile]) -> None:
     for file in files:
         first = first_by_name.setdefault(file.remote_name, file)
         if first is not file:
-            allowed = f"files with different names in the batch; {first.path} is {file.remote_name!r} already"
-            raise InvalidInputError("files", str(file.path), allowed)
+            allowed = (
+                f"files with different names in the batch; {first.address} is {file.remote_name!r} already"
+            )
+            raise InvalidInputError("files", file.address, allowed)

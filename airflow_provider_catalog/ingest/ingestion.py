@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_catalog.api.client import CatalogClient
-from airflow_provider_catalog.api.errors import ApiError, BatchLostError
+from airflow_provider_catalog.api.errors import ApiError, BatchLostError, FileSpoiledError
 from airflow_provider_catalog.api.models import Batch
 from airflow_provider_catalog.api.statuses import Phase
 from airflow_provider_catalog.ingest import pace
-from airflow_provider_catalog.ingest.ending import REFUSALS
-from airflow_provider_catalog.ingest.files import SourceFile
+from airflow_provider_catalog.ingest.ending import REFUSALS, abort_batch
 from airflow_provider_catalog.ingest.identity import LogicalAttempt
 from airflow_provider_catalog.ingest.opening import Opening
+from airflow_provider_catalog.ingest.plan import UploadPlan
 from airflow_provider_catalog.ingest.reruns import OnRerun, earlier_batches, replaceable, still_counting
-from airflow_provider_catalog.ingest.upload import missing_files, upload_files
+from airflow_provider_catalog.ingest.upload import DEFAULT_PARALLEL, Upload
 from airflow_provider_catalog.ingest.waiting import Patience
 
 log = logging.getLogger(__name__)
@@ -32,16 +32,18 @@ class Ingestion:
 
     :param attempt: whose batch it is.
     :param payload: the body of ``POST /batches``, without external id.
-    :param files: gives all files of the batch; asked only when there is something left to upload.
+    :param plan: gives what the batch shall hold; asked only when there is something left to upload.
     :param on_rerun: what becomes of what was loaded before a clear.
     :param patience: how an earlier batch is waited for that has to be replaced.
+    :param parallel: how many requests upload at the same time.
     """
 
     attempt: LogicalAttempt
     payload: Mapping[str, Any]
-    files: Callable[[], Sequence[SourceFile]]
+    plan: Callable[[], UploadPlan]
     on_rerun: OnRerun
     patience: Patience
+    parallel: int = DEFAULT_PARALLEL
 
 
 def bring_in(
@@ -49,6 +51,7 @@ def bring_in(
     ingestion: Ingestion,
     *,
     on_batch: Callable[[Batch], None],
+    check_in: Callable[[], None],
     before_completion: Callable[[], None],
 ) -> Batch:
     """Find or open the run's batch, upload what is missing, and signal completion.
@@ -58,15 +61,17 @@ def bring_in(
     :param client: reaches the sandbox.
     :param ingestion: what to do.
     :param on_batch: told the run's batch as soon as it is known, and again if it turns out to be another one.
+    :param check_in: called from time to time during the upload; what it raises ends it.
     :param before_completion: called right before completion is signalled.
     :return: the run's batch, whose completion is signalled, now or before, or which is promoted already.
     :raises BatchLostError: somebody has ended the batch while it was loading.
+    :raises FileSpoiledError: a large file could not be completed; the batch is aborted, so that another try opens a new one.
     """
     opening = Opening(
         client,
         ingestion.attempt,
         ingestion.payload,
-        file_names=lambda: [file.remote_name for file in ingestion.files()],
+        content=lambda: ingestion.plan().identity,
         replaced=lambda: _replaced(client, ingestion),
     )
     batch = opening.find() or _from_before_the_clear(client, ingestion) or opening.create()
@@ -76,7 +81,7 @@ def bring_in(
             log.info("Batch %s is %s: nothing is left to upload.", batch.id, batch.status)
             return batch
         try:
-            run_batch = _load(client, opening, ingestion, batch)
+            run_batch = _load(client, opening, ingestion, batch, check_in)
             if (
                 run_batch is not None
                 and run_batch.id == batch.id
@@ -88,18 +93,25 @@ def bring_in(
                 return batch
         except ApiError as error:
             run_batch = _after_refusal(opening, batch, error)
+        except FileSpoiledError:
+            abort_batch(client, batch.id, sleep=pace.sleep)
+            raise
         if run_batch is None:
             raise BatchLostError(batch)
         batch = run_batch
     raise BatchLostError(batch)
 
 
-def _load(client: CatalogClient, opening: Opening, ingestion: Ingestion, batch: Batch) -> Batch | None:
+def _load(
+    client: CatalogClient,
+    opening: Opening,
+    ingestion: Ingestion,
+    batch: Batch,
+    check_in: Callable[[], None],
+) -> Batch | None:
     """Upload what is missing, and give the run's batch as the Catalog shows it then."""
-    dataset_id = ingestion.attempt.dataset_id
-    missing = missing_files(client, batch, dataset_id, ingestion.files())
-    if missing:
-        upload_files(client, batch.id, dataset_id, missing)
+    dataset_id, plan = ingestion.attempt.dataset_id, ingestion.plan()
+    Upload(client, batch, dataset_id, plan, parallel=ingestion.parallel, check_in=check_in).run()
     return opening.settle(batch)
 
 

@@ -56,7 +56,7 @@ class Opening:
     :param client: reaches the sandbox.
     :param attempt: whose batch it is.
     :param payload: the body of ``POST /batches``, without external id.
-    :param file_names: gives the remote names of the files that the batch will get, where they are known; asked when it matters.
+    :param content: gives what the batch will hold, where that is known, as texts in any order; asked when it matters.
     :param replaced: gives the ids of the batches that a new one replaces; asked right before one is opened.
     :raises InvalidInputError: the payload has tags that are set here.
     """
@@ -67,14 +67,14 @@ class Opening:
         attempt: LogicalAttempt,
         payload: Mapping[str, Any],
         *,
-        file_names: Callable[[], Sequence[str]] = tuple,
+        content: Callable[[], Sequence[str]] = tuple,
         replaced: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self._client = client
         self._attempt = attempt
         # The plan is made later, but its name is refused before anything is sent.
         self._payload = with_own_tags(payload, {**attempt.tags, PLAN_TAG: []})
-        self._file_names = file_names
+        self._content = content
         self._replaced = replaced
         self._number = 1
         self._known_since: dict[str, float] = {}
@@ -173,7 +173,7 @@ class Opening:
         """A digest of what the batch is for. It can't be changed once it is open, so one for something else is of no use."""
         # Tags say nothing about the data, and their templates may give another text at each try.
         options = {name: value for name, value in self._payload.items() if name != "tags"}
-        return digest(options, sorted(self._file_names()))
+        return digest(options, sorted(self._content()))
 
     @property
     def _external_id(self) -> str:

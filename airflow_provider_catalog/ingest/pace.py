@@ -6,6 +6,7 @@ Adobe publishes no figure for how far the Catalog's look-ups lag behind what was
 from __future__ import annotations
 
 import time
+from threading import Event
 
 CATALOG_LAG = 5.0
 """After so many seconds the Catalog is taken to show what was written: the assumption that "one run, one batch" rests on."""
@@ -18,3 +19,8 @@ LOOK_PAUSE = 1.0
 
 now = time.monotonic
 sleep = time.sleep
+
+
+def wait(event: Event, seconds: float) -> None:
+    """Wait for an event, but not longer than so many seconds."""
+    event.wait(seconds)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable
-from dataclasses import dataclass, field, replace
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
 
-from airflow_provider_catalog.api.errors import FileChangedError
+from airflow_provider_catalog.api.errors import FileChangedError, SourceError
 
 
 @dataclass(frozen=True)
@@ -67,33 +68,42 @@ class SourceFile:
 
         :param start: the first byte.
         :param end: the byte after the last one; the file's end unless given.
-        :raises FileChangedError: it can't be opened any more.
+        :raises FileChangedError: it is not there any more.
+        :raises SourceError: it can't be opened.
         """
-        try:
+        with self.naming_trouble():
             file = self.store.open(self.path, start)
-        except OSError as error:
-            reason = error.strerror or type(error).__name__
-            raise FileChangedError(f"{self.address} can't be opened any more ({reason}).") from error
         return SourceReader(self, file, (self.size if end is None else end) - start)
 
     def check(self) -> None:
         """Make sure that it still is what it was when it was looked at.
 
         :raises FileChangedError: it is not.
+        :raises SourceError: it can't be looked at.
         """
-        try:
+        with self.naming_trouble():
             now = self.store.look(self.path)
-        except OSError as error:
-            raise FileChangedError(f"{self.address} vanished while it was being uploaded.") from error
         if now.version == self.look.version:
             return
         difference = now.size - self.size
         verb = "grew" if difference > 0 else "shrank" if difference < 0 else "was written to"
         raise FileChangedError(f"{self.address} {verb} while it was being uploaded.")
 
-    def renamed(self, remote_name: str) -> SourceFile:
-        """Give the same file under another name in the batch."""
-        return replace(self, remote_name=remote_name)
+    @contextmanager
+    def naming_trouble(self) -> Iterator[None]:
+        """Say which file it was that could not be read.
+
+        :raises FileChangedError: it is not there any more.
+        :raises SourceError: it can't be read.
+        """
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise FileChangedError(f"{self.address} is not there any more.") from error
+        except Exception as error:
+            # Each store has exceptions of its own.
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            raise SourceError(f"{self.address} can't be read ({reason}).") from error
 
 
 class SourceReader:
@@ -109,31 +119,40 @@ class SourceReader:
         self._file = file
         self._size = size
         self._left = size
+        self._buffer = memoryview(b"")
 
     def __len__(self) -> int:
         return self._size
 
     def read(self, size: int = -1) -> bytes:
-        """Read up to ``size`` bytes.
+        """Read up to ``size`` bytes; none at the end.
 
         :raises FileChangedError: the file is not what it was.
+        :raises SourceError: it can't be read.
         """
-        wanted = self._left if size < 0 else min(size, self._left)
+        return bytes(self.lend(self._left if size < 0 else size))
+
+    def lend(self, size: int) -> memoryview:
+        """Read up to ``size`` bytes into memory that the next call uses again: an upload needs no new memory for each block.
+
+        :raises FileChangedError: the file is not what it was.
+        :raises SourceError: it can't be read.
+        """
+        wanted = min(size, self._left)
         if wanted == 0:
-            return b""
-        try:
-            block = self._file.read(wanted)
-        except OSError as error:
-            reason = error.strerror or type(error).__name__
-            raise FileChangedError(f"{self._source.address} can't be read any more ({reason}).") from error
-        if not block:
+            return memoryview(b"")
+        if len(self._buffer) < wanted:
+            self._buffer = memoryview(bytearray(wanted))
+        with self._source.naming_trouble():
+            arrived = self._file.readinto(self._buffer[:wanted])  # type: ignore[attr-defined]
+        if not arrived:
             self._source.check()
             raise FileChangedError(f"{self._source.address} ended before its last byte.")
-        self._left -= len(block)
+        self._left -= arrived
         if self._left == 0:
             # Before the last block goes out: the platform must not get a whole body of half a file.
             self._source.check()
-        return block
+        return self._buffer[:arrived]
 
     def close(self) -> None:
         """Close the file."""
@@ -157,7 +176,7 @@ class LocalStore:
         """
         file = open(path, "rb", buffering=0)  # noqa: SIM115 - the caller closes it
         file.seek(start)
-        return file  # type: ignore[return-value]  # of a raw file, nothing is used but read() and close()
+        return file
 
 
 def look_at(status: os.stat_result) -> Look:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseOperator
+from airflow.providers.common.compat.sdk import AirflowException, BaseOperator
 
 from airflow_provider_catalog.hooks.catalog import DEFAULT_CONN_ID, CatalogHook
 from airflow_provider_catalog.hooks.failures import failing_fast
@@ -141,15 +141,19 @@ class CreateBatchOperator(CatalogOperator):
 
 
 class UploadFilesOperator(CatalogOperator):
-    """Stream local files into a batch. All arguments are templated.
+    """Stream files into a batch.
 
-    Folders of the form ``key=value`` right above a file, and all folders that a glob's wildcards went through, are kept as its
-    path in the batch. A file of the same name is replaced, so that a retry does no harm.
+    Folders of the form ``key=value`` right above a file, and all folders that a glob's wildcards went through or that lie below a
+    folder, are kept as its path in the batch. A file of the same name is replaced, so that a retry does no harm. How large files
+    are cut, and what becomes of those that can't be, is said in :mod:`airflow_provider_catalog.ingest.plan`.
 
-    :param batch_id: a batch that is still loading.
-    :param dataset_id: the dataset it was opened on.
-    :param files: a path or a glob, or a list of these; each file has at most 256,000,000 bytes.
-    :return: ``batch_id``, and the number of ``files`` and ``bytes``.
+    :param batch_id: a batch that is still loading (templated).
+    :param dataset_id: the dataset it was opened on (templated).
+    :param files: a path, a folder, a glob or the address of an object store such as ``s3://connection_id@bucket/folder``, or a
+        list of these (templated).
+    :param coalesce: whether small files of JSON lines are joined before they are uploaded.
+    :param max_parallel_uploads: how many requests upload at the same time, 1 to 32.
+    :return: ``batch_id``, and the number of ``files`` that the batch has got, and of ``bytes``.
     """
 
     template_fields: Sequence[str] = (*CatalogOperator.template_fields, "batch_id", "dataset_id", "files")
@@ -161,21 +165,50 @@ class UploadFilesOperator(CatalogOperator):
         batch_id: str | XComArg,
         dataset_id: str | XComArg,
         files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | XComArg,
+        coalesce: bool = False,
+        max_parallel_uploads: int = 4,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.batch_id: Any = batch_id
         self.dataset_id: Any = dataset_id
         self.files: Any = files
+        self.coalesce = coalesce
+        self.max_parallel_uploads = max_parallel_uploads
+        self._is_killed = False
 
     def work(self, context: Context) -> dict[str, str | int]:
         """Check all files, then upload them."""
+        from airflow_provider_catalog.api.models import Batch
+        from airflow_provider_catalog.api.validation import check_request
+        from airflow_provider_catalog.hooks.stores import connect
         from airflow_provider_catalog.ingest.files import find_files
-        from airflow_provider_catalog.ingest.upload import upload_files
+        from airflow_provider_catalog.ingest.plan import check_size, needs_format, plan_upload
+        from airflow_provider_catalog.ingest.upload import Upload, checked_parallel, loading_batch
 
+        check_request(self.batch_id, "batchId")
+        check_request(self.dataset_id, "datasetId")
+        parallel = checked_parallel(self.max_parallel_uploads)
+        files = find_files(self.files, connect)
+        check_size(files, coalesce=self.coalesce)
         client = self.hook.client
         DatasetLink.push(context, client.settings, self.dataset_id)
-        return upload_files(client, self.batch_id, self.dataset_id, find_files(self.files))
+        if needs_format(files, coalesce=self.coalesce):
+            batch = loading_batch(client, self.batch_id)
+        else:
+            batch = Batch(self.batch_id, "loading")
+        plan = plan_upload(files, batch.input_format, coalesce=self.coalesce)
+        Upload(client, batch, self.dataset_id, plan, parallel=parallel, check_in=self._stop_if_killed).run()
+        return {"batch_id": batch.id, "files": len(plan.uploads), "bytes": plan.size}
+
+    def on_kill(self) -> None:
+        """Stop the upload. The batch stays open, for another try."""
+        self._is_killed = True
+
+    def _stop_if_killed(self) -> None:
+        if self._is_killed:
+            # Airflow 3 lets a task run on after its on_kill, for some seconds.
+            raise AirflowException("The task was killed.")
 
 
 class _SignalOperator(CatalogOperator):

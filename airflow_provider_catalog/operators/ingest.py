@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, XComArg
 
     from airflow_provider_catalog.api.models import Batch
-    from airflow_provider_catalog.ingest.files import SourceFile
     from airflow_provider_catalog.ingest.ingestion import Ingestion
+    from airflow_provider_catalog.ingest.plan import UploadPlan
     from airflow_provider_catalog.ingest.rejected import RejectedLimit
     from airflow_provider_catalog.ingest.waiting import Patience
 
@@ -51,7 +51,8 @@ class IngestFilesOperator(CatalogOperator):
     the task fails.
 
     :param dataset_id: the dataset's id (templated).
-    :param files: a path or a glob, or a list of these; each file has at most 256,000,000 bytes (templated).
+    :param files: a path, a folder, a glob or the address of an object store such as ``s3://connection_id@bucket/folder``, or a
+        list of these (templated). Files of any size: see :mod:`airflow_provider_catalog.ingest.plan`.
     :param input_format: as in ``CreateBatchOperator`` (templated).
     :param tags: names with a text or a list of texts, kept on the batch beside those that name its owner (templated).
     :param enable_error_diagnostics: whether the platform keeps the reasons why rows were rejected; true unless given (templated).
@@ -59,6 +60,8 @@ class IngestFilesOperator(CatalogOperator):
     :param fail_on_rejected: from how many rejected rows (``100``) or what share of them (``0.01`` or ``"1%"``) a promoted batch
         counts as a failure, as in ``BatchSensor`` (templated).
     :param external_id: a name of your own for the batch, different in each run, in place of a derived one (templated).
+    :param coalesce: whether small files of JSON lines are joined before they are uploaded.
+    :param max_parallel_uploads: how many requests upload at the same time, 1 to 32.
     :param on_rerun: what happens to the data that the task loaded before it was cleared: ``replace`` (the new batch takes their
         place), ``append`` (they stay, and the new ones are added) or ``skip`` (they count, and nothing is loaded again).
     :param abort_on_kill: whether the batch is aborted when somebody kills, marks or clears the task before the platform has it;
@@ -96,6 +99,8 @@ class IngestFilesOperator(CatalogOperator):
         partial_ingestion_percent: float | str | XComArg | None = None,
         fail_on_rejected: float | str | XComArg | None = None,
         external_id: str | XComArg | None = None,
+        coalesce: bool = False,
+        max_parallel_uploads: int = 4,
         on_rerun: str = "replace",
         abort_on_kill: bool = True,
         poll_interval: float = 60.0,
@@ -115,6 +120,8 @@ class IngestFilesOperator(CatalogOperator):
         self.partial_ingestion_percent: Any = partial_ingestion_percent
         self.fail_on_rejected: Any = fail_on_rejected
         self.external_id: Any = external_id
+        self.coalesce = coalesce
+        self.max_parallel_uploads = max_parallel_uploads
         if on_rerun not in RERUNS:
             raise ValueError(f"on_rerun: got {on_rerun!r}, expected one of {', '.join(RERUNS)}")
         self.on_rerun = on_rerun
@@ -141,6 +148,7 @@ class IngestFilesOperator(CatalogOperator):
             client,
             self._ingestion(context),
             on_batch=lambda batch: self._announce(context, batch),
+            check_in=self._stop_if_killed,
             before_completion=self._hand_over,
         )
         if batch.phase is not Phase.SUCCEEDED:
@@ -196,31 +204,38 @@ class IngestFilesOperator(CatalogOperator):
         from airflow_provider_catalog.ingest.identity import LogicalAttempt
         from airflow_provider_catalog.ingest.ingestion import Ingestion
         from airflow_provider_catalog.ingest.reruns import OnRerun
+        from airflow_provider_catalog.ingest.upload import checked_parallel
 
         if self.external_id is not None:
             check_request(self.external_id, "externalId")
+        payload = create_batch_payload(
+            dataset_id=self.dataset_id,
+            input_format=self.input_format,
+            tags=self.tags,
+            enable_error_diagnostics=self.enable_error_diagnostics,
+            partial_ingestion_percent=self.partial_ingestion_percent,
+        )
         return Ingestion(
             attempt=LogicalAttempt.of(context, self.hook.client.settings, self.dataset_id, self.external_id),
-            payload=create_batch_payload(
-                dataset_id=self.dataset_id,
-                input_format=self.input_format,
-                tags=self.tags,
-                enable_error_diagnostics=self.enable_error_diagnostics,
-                partial_ingestion_percent=self.partial_ingestion_percent,
-            ),
-            files=self._find_files(context),
+            payload=payload,
+            plan=self._planned(context, payload["inputFormat"]),
             on_rerun=OnRerun(self.on_rerun),
             patience=self._patience,
+            parallel=checked_parallel(self.max_parallel_uploads),
         )
 
-    def _find_files(self, context: Context) -> Callable[[], Sequence[SourceFile]]:
+    def _planned(self, context: Context, input_format: Mapping[str, Any]) -> Callable[[], UploadPlan]:
+        from airflow_provider_catalog.hooks.stores import connect
         from airflow_provider_catalog.ingest.files import find_files
+        from airflow_provider_catalog.ingest.plan import plan_upload
 
-        find = cache(lambda: find_files(self.files))
+        plan = cache(
+            lambda: plan_upload(find_files(self.files, connect), input_format, coalesce=self.coalesce)
+        )
         if context["ti"].try_number == 1:
-            find()
+            plan()
         # At a retry the platform may have all of them, and then it does not matter whether they are still here.
-        return find
+        return plan
 
     @property
     def _patience(self) -> Patience:

@@ -20,13 +20,17 @@ from airflow_provider_catalog.api.errors import (
     CatalogError,
     Failure,
     FileChangedError,
+    FileSpoiledError,
     InvalidInputError,
     LostSightError,
     NoDiagnosticsError,
     NotFoundError,
     OutcomeUnknownError,
     RowsRejectedError,
+    SourceError,
+    StoppedError,
     UnreachableError,
+    UploadUnknownError,
 )
 from airflow_provider_catalog.api.models import Batch
 
@@ -74,7 +78,12 @@ EXAMPLES: list[tuple[CatalogError, bool, str]] = [
      "It rained. The platform may have opened a batch all the same; left alone, it stays empty and is abandoned by the "
      "platform."),
     (LostSightError("Nothing was heard."), False, "Nothing was heard."),
+    (UploadUnknownError("It rained."), False, "It rained."),
+    (SourceError("It rained."), False, "It rained."),
     (FileChangedError("It grew."), False, "It grew."),
+    (FileSpoiledError("a.parquet", "it rained."), False,
+     "a.parquet can't be completed in this batch: it rained. The batch must be aborted, and the data loaded with a new one."),
+    (StoppedError("Stopped."), False, "Stopped."),
     (BatchFailedError(BATCH), True, "Batch B1 ended as 'failed'. Errors: 106: An empty file."),
     (BatchStalledError(BATCH), True,
      "Batch B1 is stalled: the platform has used up its own retries. Ask Adobe's support, naming the batch, or load the data "

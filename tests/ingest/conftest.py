@@ -17,6 +17,12 @@ __all__ = ["_no_token", "client", "desk", "make_client", "pauses", "platform"]
 EXPORT = "/data/foundation/export/files"
 
 
+@pytest.fixture(autouse=True)
+def _no_waiting(pauses: Pauses, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Uploads only note their pauses, as the client does."""
+    monkeypatch.setattr(pace, "wait", lambda event, seconds: pauses(seconds))
+
+
 @pytest.fixture
 def batch_id(client: CatalogClient, desk: Desk) -> str:
     """A batch that is loading; how it was opened is not in the request log."""

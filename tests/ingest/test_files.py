@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_catalog.api.errors import InvalidInputError
-from airflow_provider_catalog.ingest.files import SMALL_FILE_LIMIT, find_files
+from airflow_provider_catalog.ingest.files import find_files
 
 
 def make(folder: Path, *names: str, content: str = "{}\n") -> None:
@@ -54,6 +54,12 @@ FOUND: dict[str, tuple[list[str], Any, list[str]]] = {
     "dots that are no steps": (["d/..a..json"], "d/..a..json", ["..a..json"]),
     "a roundabout path": (["d/a.json"], "./d//./a.json", ["a.json"]),
     "one name in two folders": (["x/a.json", "y/a.json"], "*/a.json", ["x/a.json", "y/a.json"]),
+    "a folder": (["d/b.json", "d/x/a.json"], "d", ["b.json", "x/a.json"]),
+    "a folder with a slash": (["d/a.json"], "d/", ["a.json"]),
+    "a folder of partitions": (["d/day=1/a", "d/day=2/a", "d/_day=3/a"], "d", ["_day=3/a", "day=1/a", "day=2/a"]),
+    "a partition's folder": (["d/day=1/a", "d/day=1/hour=2/b"], "d/day=1", ["day=1/a", "day=1/hour=2/b"]),
+    "a folder but for what holds no data": (["d/a", "d/_SUCCESS", "d/.a.crc", "d/_tmp/b", "d/.x/c"], "d", ["a"]),
+    "a local address": (["d/a.json"], "file://d/a.json", ["a.json"]),
     "names that differ in case": (["d/a.json", "d/A.json"], "d/*", ["A.json", "a.json"]),
 }  # fmt: skip
 
@@ -72,7 +78,14 @@ def test_absolute_paths_keep_nothing_of_their_folders(folder: Path) -> None:
 def test_sizes_are_noted(folder: Path) -> None:
     make(folder, "a", content="ä")
     (file,) = find_files("a")
-    assert (file.path, file.size) == (Path("a"), 2)
+    assert (file.path, file.address, file.size) == ("a", "a", 2)
+
+
+def test_a_folder_tells_how_many_files_it_leaves_out(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "airflow_provider_catalog")
+    make(folder, "d/a", "d/_SUCCESS", "d/_tmp/b")
+    find_files("d")
+    assert "2 file(s) in d are left out" in caplog.text
 
 
 def test_links_to_files_are_files(folder: Path) -> None:
@@ -81,19 +94,13 @@ def test_links_to_files_are_files(folder: Path) -> None:
     assert names("link.json") == ["link.json"]
 
 
-def test_the_largest_file_is_as_large_as_one_upload_may_be(folder: Path) -> None:
-    (folder / "a").touch()
-    os.truncate("a", SMALL_FILE_LIMIT)
-    assert [file.size for file in find_files("a")] == [256_000_000]
-
-
 def make_fifo(folder: Path) -> None:
     os.mkfifo(folder / "a")
 
 
-def make_huge(folder: Path) -> None:
-    (folder / "a").touch()
-    os.truncate(folder / "a", SMALL_FILE_LIMIT + 1)
+def empty_in_folder(folder: Path) -> None:
+    make(folder, "a/b")
+    make(folder, "a/c", content="")
 
 
 def files(*existing: str) -> Callable[[Path], None]:
@@ -105,11 +112,11 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], Any, str]] = {
     "missing in a list": (files("b"), ["b", "a"], "'a', expected a file that exists"),
     "empty": (lambda folder: (folder / "a").touch(), "a", "'a', expected a file that is not empty"),
     "empty in a glob": (lambda folder: (folder / "a").touch(), "*", "'a', expected a file that is not empty"),
-    "a folder": (files("a/b"), "a", "'a', expected a file; for a folder's files use a glob"),
-    "a folder with a slash": (files("a/b"), "a/", "expected a file; for a folder's files use a glob"),
+    "a folder without a file": (lambda folder: (folder / "a").mkdir(), "a", "'a', expected a folder with at least one file"),
+    "a folder of files that are no data": (files("a/_SUCCESS", "a/.crc"), "a", "'a', expected a folder with at least one file"),
+    "an empty file in a folder": (empty_in_folder, "a", "'a/c', expected a file that is"),
     "below a file": (files("a"), "a/b", "'a/b', expected a readable file (Not a directory)"),
     "a fifo": (make_fifo, "a", "'a', expected a regular file"),
-    "too large": (make_huge, "a", "at most 256,000,000 bytes (it has 256,000,001); split it"),
     "a broken link": (lambda folder: (folder / "a").symlink_to("nowhere"), "a", "'a', expected a file that exists"),
     "a broken link in a glob": (lambda folder: (folder / "a").symlink_to("nowhere"), "*", "'a', expected a file that exists"),
     "a link to itself": (lambda folder: (folder / "a").symlink_to("a"), "a", "'a', expected a readable file"),
@@ -199,14 +206,14 @@ class TestPermissions:
         finally:
             os.chmod("d", 0o700)
 
-    @pytest.mark.parametrize("pattern", ["**/*.json", "*/*.json", "d/*.json", "**"])
-    def test_a_glob_passes_over_no_folder_that_may_not_be_read(
+    @pytest.mark.parametrize("pattern", ["**/*.json", "*/*.json", "d/*.json", "**", "."])
+    def test_neither_a_glob_nor_a_folder_passes_over_no_folder_that_may_not_be_read(
         self, pattern: str, public_folder: Path
     ) -> None:
         make(public_folder, "c/a.json", "d/b.json")
         os.chmod("d", 0)
         try:
-            assert "'d', expected a readable folder (Permission denied)" in as_ordinary_user(
+            assert "d', expected a readable folder (Permission denied)" in as_ordinary_user(
                 lambda: complaint_about(pattern)
             )
         finally:

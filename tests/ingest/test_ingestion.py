@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,11 @@ from desk import BATCHES, Desk
 from airflow_provider_catalog.api.client import CatalogClient
 from airflow_provider_catalog.api.errors import ApiError, BatchLostError, BatchStateError, InvalidInputError
 from airflow_provider_catalog.api.models import Batch
-from airflow_provider_catalog.ingest.files import SourceFile, find_files
+from airflow_provider_catalog.ingest.files import find_files
 from airflow_provider_catalog.ingest.identity import LogicalAttempt
 from airflow_provider_catalog.ingest.ingestion import ROUNDS, Ingestion, bring_in
 from airflow_provider_catalog.ingest.opening import Opening
+from airflow_provider_catalog.ingest.plan import LINES, UploadPlan, plan_upload
 from airflow_provider_catalog.ingest.reruns import OnRerun
 from airflow_provider_catalog.ingest.waiting import Patience
 
@@ -38,6 +39,10 @@ def sources(folder: Path) -> None:
         os.utime(name, (1_000_000_000, 1_000_000_000))
 
 
+def planned() -> UploadPlan:
+    return plan_upload(find_files("*.json"), LINES)
+
+
 @dataclass
 class Process:
     """One process that works on an attempt, and what it was told."""
@@ -47,7 +52,7 @@ class Process:
     on_rerun: OnRerun = OnRerun.REPLACE
     on_batch: Callable[[Batch], None] = lambda _: None
     before_completion: Callable[[], None] = lambda: None
-    files: Callable[[], Sequence[SourceFile]] = lambda: find_files("*.json")
+    plan: Callable[[], UploadPlan] = lambda: planned()
     told: list[str] = field(default_factory=list)
 
     def run(self) -> Batch:
@@ -55,11 +60,18 @@ class Process:
         ingestion = Ingestion(
             attempt=self.whose,
             payload=JSON_LINES,
-            files=self.files,
+            plan=self.plan,
             on_rerun=self.on_rerun,
             patience=Patience(poll_interval=10, timeout=600),
+            parallel=1,
         )
-        return bring_in(self.client, ingestion, on_batch=self._note, before_completion=self.before_completion)
+        return bring_in(
+            self.client,
+            ingestion,
+            on_batch=self._note,
+            check_in=lambda: None,
+            before_completion=self.before_completion,
+        )
 
     def _note(self, batch: Batch) -> None:
         self.told.append(batch.id)
@@ -67,7 +79,7 @@ class Process:
 
     def opening(self) -> Opening:
         """Give the opening of another process of the same attempt."""
-        return Opening(self.client, self.whose, JSON_LINES, file_names=lambda: NAMES)
+        return Opening(self.client, self.whose, JSON_LINES, content=lambda: planned().identity)
 
 
 class Killed(Exception):
@@ -230,13 +242,13 @@ class TestSomebodyElseAtWork:
         desk.set(catalog_lag=3, promotion_seconds=600)
         older: list[str] = []
 
-        def found_meanwhile() -> Sequence[SourceFile]:
+        def planned_meanwhile() -> UploadPlan:
             if not older:
                 older.append(process.opening().create().id)
                 desk.advance(0.1)
-            return find_files("*.json")
+            return planned()
 
-        process = Process(client, files=found_meanwhile)
+        process = Process(client, plan=planned_meanwhile)
         assert process.run().id == older[0]
         younger, chosen = process.told
         assert chosen == older[0]

@@ -10,9 +10,10 @@ from desk import CRM_PROFILES, Desk
 from airflow_provider_catalog.api.client import CatalogClient
 from airflow_provider_catalog.api.errors import BatchFailedError, CatalogError
 from airflow_provider_catalog.api.models import Batch
-from airflow_provider_catalog.api.payloads import InputFormat, create_batch_payload
+from airflow_provider_catalog.api.payloads import InputFormat, create_batch_payload, input_format_payload
 from airflow_provider_catalog.ingest.files import find_files
-from airflow_provider_catalog.ingest.upload import upload_files
+from airflow_provider_catalog.ingest.plan import plan_upload
+from airflow_provider_catalog.ingest.upload import Upload
 from airflow_provider_catalog.ingest.watch import BatchWatch
 
 NOON = 1_711_652_400.0
@@ -28,7 +29,8 @@ CONTENTS: dict[str, tuple[InputFormat, str]] = {
 
 def ingest(client: CatalogClient, input_format: InputFormat) -> str:
     batch_id = client.create_batch(create_batch_payload(dataset_id=CRM_PROFILES, input_format=input_format))
-    upload_files(client, batch_id, CRM_PROFILES, find_files("*.json"))
+    plan = plan_upload(find_files("*.json"), input_format_payload(input_format))
+    Upload(client, Batch(batch_id, "loading"), CRM_PROFILES, plan).run()
     client.complete_batch(batch_id)
     return batch_id
 

@@ -33,7 +33,7 @@ def opening(
     client: CatalogClient, whose: LogicalAttempt = FIRST, files: Sequence[str] = ("a.json",), **arguments: Any
 ) -> Opening:
     """Give an opening as a new process would have it."""
-    return Opening(client, whose, JSON_LINES, file_names=lambda: files, **arguments)
+    return Opening(client, whose, JSON_LINES, content=lambda: files, **arguments)
 
 
 def opened(client: CatalogClient, desk: Desk, status: str = "loading", **changes: Any) -> str:
@@ -437,7 +437,7 @@ class TestThePlan:
     ) -> None:
         old = opened(client, desk)
         payload = {**JSON_LINES, "partialIngestionPercent": 5}
-        new = Opening(client, FIRST, payload, file_names=lambda: ["a.json"]).open()
+        new = Opening(client, FIRST, payload, content=lambda: ["a.json"]).open()
         assert statuses(client, old, new.id) == ["aborted", "loading"]
 
     def test_the_order_of_the_files_does_not_matter(self, client: CatalogClient, desk: Desk) -> None:
@@ -447,7 +447,7 @@ class TestThePlan:
     def test_the_users_tags_do_not_matter(self, client: CatalogClient, desk: Desk) -> None:
         old = opened(client, desk)
         payload = {**JSON_LINES, "tags": {"loaded": ["at the second try"]}}
-        assert Opening(client, FIRST, payload, file_names=lambda: ["a.json"]).open().id == old
+        assert Opening(client, FIRST, payload, content=lambda: ["a.json"]).open().id == old
 
     def test_a_batch_that_was_signalled_counts_whatever_is_in_it(
         self, client: CatalogClient, desk: Desk
@@ -459,7 +459,7 @@ class TestThePlan:
         self, client: CatalogClient, desk: Desk
     ) -> None:
         old = opened(client, desk, "success")
-        process = Opening(client, FIRST, JSON_LINES, file_names=lambda: pytest.fail("the files may be gone"))
+        process = Opening(client, FIRST, JSON_LINES, content=lambda: pytest.fail("the files may be gone"))
         assert process.open().id == old
 
     def test_a_batch_without_a_plan_is_taken_as_it_is(self, client: CatalogClient, desk: Desk) -> None:

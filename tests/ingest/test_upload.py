@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
+import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -24,8 +28,10 @@ from airflow_provider_catalog.api.errors import (
     UnreachableError,
 )
 from airflow_provider_catalog.api.models import Batch
-from airflow_provider_catalog.ingest.files import FixedLengthReader, SourceFile, find_files
-from airflow_provider_catalog.ingest.upload import missing_files, upload_files
+from airflow_provider_catalog.ingest.files import find_files
+from airflow_provider_catalog.ingest.plan import LINES, plan_upload
+from airflow_provider_catalog.ingest.sources import LOCAL, LocalStore, Look, SourceFile, SourceReader
+from airflow_provider_catalog.ingest.upload import Upload, checked_parallel
 
 Stored = Callable[[], dict[str, bytes]]
 
@@ -34,8 +40,21 @@ FILES = "/data/foundation/import/batches/{batch}/datasets/" + CRM_PROFILES + "/f
 
 
 def source(path: Path, size: int | None = None, remote_name: str = "rows.json") -> SourceFile:
-    status = path.stat()
-    return SourceFile(path, remote_name, status.st_size if size is None else size, status.st_mtime)
+    """A file; with another size, as if that had been its size when it was looked at."""
+    look = LOCAL.look(str(path))
+    if size is not None:
+        look = Look(size, look.written, version="another")
+    return SourceFile(LOCAL, str(path), str(path), remote_name, look)
+
+
+def upload(client: CatalogClient, batch_id: str, *files: SourceFile, **options: Any) -> None:
+    """Upload files into a batch of which the Catalog has told nothing yet, one after the other."""
+    upload_into(client, Batch(batch_id, "loading"), *files, **options)
+
+
+def upload_into(client: CatalogClient, batch: Batch, *files: SourceFile, **options: Any) -> None:
+    plan = plan_upload(files, LINES)
+    Upload(client, batch, CRM_PROFILES, plan, **{"parallel": 1, **options}).run()
 
 
 class TestUploads:
@@ -49,8 +68,7 @@ class TestUploads:
         }
         for name, content in contents.items():
             (folder / name).write_bytes(content)
-        summary = upload_files(client, batch_id, CRM_PROFILES, find_files("*"))
-        assert summary == {"batch_id": batch_id, "files": 3, "bytes": sum(map(len, contents.values()))}
+        upload(client, batch_id, *find_files("*"), parallel=2)
         assert stored() == contents
 
     @pytest.mark.parametrize(
@@ -72,7 +90,7 @@ class TestUploads:
         self, client: CatalogClient, folder: Path, batch_id: str, stored: Stored, name: str, path: str
     ) -> None:
         (folder / "a").write_text("{}\n")
-        upload_files(client, batch_id, CRM_PROFILES, [source(folder / "a", remote_name=name)])
+        upload(client, batch_id, source(folder / "a", remote_name=name))
         prefix = client.settings.host + FILES.format(batch=batch_id)
         assert client.file_url(batch_id, CRM_PROFILES, name) == prefix + path
         assert list(stored()) == [name]
@@ -81,7 +99,7 @@ class TestUploads:
         self, client: CatalogClient, desk: Desk, folder: Path, batch_id: str
     ) -> None:
         (folder / "a").write_bytes(b"x" * 300_000)
-        upload_files(client, batch_id, CRM_PROFILES, [source(folder / "a")])
+        upload(client, batch_id, source(folder / "a"))
         (sent,) = desk.sent()
         assert (sent.method, sent.path) == ("PUT", FILES.format(batch=batch_id) + "rows.json")
         assert sent.headers["Content-Type"] == "application/octet-stream"
@@ -93,7 +111,7 @@ class TestUploads:
     ) -> None:
         for content in (b"old and long\n", b"new\n"):
             (folder / "a").write_bytes(content)
-            upload_files(client, batch_id, CRM_PROFILES, [source(folder / "a")])
+            upload(client, batch_id, source(folder / "a"))
         assert stored() == {"rows.json": b"new\n"}
 
     def test_a_large_file_needs_little_memory(
@@ -104,22 +122,24 @@ class TestUploads:
         client.auth.token()
         tracemalloc.start()
         try:
-            upload_files(client, batch_id, CRM_PROFILES, [source(folder / "a")])
+            upload(client, batch_id, source(folder / "a"))
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
         assert peak < 8 * MEGABYTE
 
-    def test_progress_is_logged_file_by_file(
+    def test_the_plan_and_the_sum_are_logged(
         self, client: CatalogClient, folder: Path, batch_id: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level("INFO", "airflow_provider_catalog")
         (folder / "a").write_text("{}\n")
-        files = [source(folder / "a", remote_name=name) for name in ("one", "two")]
-        upload_files(client, batch_id, CRM_PROFILES, files)
-        assert "Uploading 2 file(s), 6 bytes" in caplog.text
-        assert "Uploaded one (1 of 2): 3 bytes" in caplog.text
-        assert "Uploaded two (2 of 2): 3 bytes" in caplog.text
+        upload(client, batch_id, *(source(folder / "a", remote_name=name) for name in ("one", "two")))
+        assert (
+            f"Uploading into batch {batch_id}, 1 at a time: 2 file(s) for the batch, 6 bytes" in caplog.text
+        )
+        assert re.search("3  one\n +3  two\n", caplog.text)
+        assert "Uploaded 2 file(s), 6 bytes in" in caplog.text
+        assert "0 file(s) were there already." in caplog.text
 
 
 class TestTrouble:
@@ -144,13 +164,13 @@ class TestTrouble:
         content = os.urandom(500_000)
         (folder / "a").write_bytes(content)
         desk.break_next(effect, path="*/files/*")
-        upload_files(client, batch_id, CRM_PROFILES, [source(folder / "a")])
+        upload(client, batch_id, source(folder / "a"))
         assert len(desk.sent("PUT")) == 2
         assert stored() == {"rows.json": content}
 
     def test_no_file_stays_open(self, client: CatalogClient, desk: Desk, folder: Path, batch_id: str) -> None:
         (folder / "a").write_text("{}\n")
-        opened: list[FixedLengthReader] = []
+        opened: list[SourceReader] = []
 
         def open_body() -> Any:
             opened.append(source(folder / "a").open())
@@ -171,7 +191,7 @@ class TestTrouble:
         (folder / "a").touch()
         os.truncate("a", 32 * MEGABYTE)
         with pytest.raises(ApiError, match="413") as caught:
-            upload_files(client, batch_id, CRM_PROFILES, [source(folder / "a")])
+            upload(client, batch_id, source(folder / "a"))
         assert caught.value.permanent
         assert len(desk.sent("PUT")) == 1
 
@@ -184,7 +204,7 @@ class TestTrouble:
             url = f"http://127.0.0.1:{listener.getsockname()[1]}"
             client = make_client(url, access_token="ready", timeout=0.05, attempts=2)
             with pytest.raises(UnreachableError, match="did not answer in time"):
-                upload_files(client, "B1", CRM_PROFILES, [source(folder / "a")])
+                upload(client, "B1", source(folder / "a"))
         assert len(pauses) == 1
 
     def test_the_first_failure_ends_the_upload(
@@ -194,7 +214,7 @@ class TestTrouble:
         desk.break_next({"status": 403}, path="*/files/two")
         files = [source(folder / "a", remote_name=name) for name in ("one", "two", "three")]
         with pytest.raises(ApiError, match="files/two was answered with 403"):
-            upload_files(client, batch_id, CRM_PROFILES, files)
+            upload(client, batch_id, *files)
         assert list(stored()) == ["one"]
 
     @pytest.mark.parametrize(
@@ -206,17 +226,19 @@ class TestTrouble:
         self, client: CatalogClient, folder: Path, batch_id: str, batch: str | None, dataset: str
     ) -> None:
         (folder / "a").write_text("{}\n")
+        plan = plan_upload([source(folder / "a")], LINES)
+        upload = Upload(client, Batch(batch or batch_id, "loading"), dataset, plan)
         with pytest.raises(NotFoundError):
-            upload_files(client, batch or batch_id, dataset, [source(folder / "a")])
+            upload.run()
 
     def test_a_batch_that_takes_no_more_files_says_so(
         self, client: CatalogClient, folder: Path, batch_id: str
     ) -> None:
         (folder / "a").write_text("{}\n")
-        upload_files(client, batch_id, CRM_PROFILES, [source(folder / "a")])
+        upload(client, batch_id, source(folder / "a"))
         client.complete_batch(batch_id)
         with pytest.raises(ApiError, match="loading batch only") as caught:
-            upload_files(client, batch_id, CRM_PROFILES, [source(folder / "a")])
+            upload(client, batch_id, source(folder / "a"))
         assert caught.value.permanent
 
 
@@ -245,7 +267,9 @@ class TestBadArguments:
         given = {"batch_id": batch_id, "dataset_id": CRM_PROFILES, "remote_name": "b", **change}
         files = [source(folder / "a"), source(folder / "a", remote_name=given["remote_name"])]
         with pytest.raises(InvalidInputError) as caught:
-            upload_files(client, given["batch_id"], given["dataset_id"], files)
+            Upload(
+                client, Batch(given["batch_id"], "loading"), given["dataset_id"], plan_upload(files, LINES)
+            )
         assert caught.value.argument == argument
         assert desk.sent() == []
 
@@ -256,7 +280,7 @@ class TestBadArguments:
         room = 2000 - len(client.file_url(batch_id, CRM_PROFILES, "x")) + 1
         longest = "/".join(["x" * 200] * 20)[:room].rstrip("/")
         longest = longest + "x" * (room - len(longest))
-        upload_files(client, batch_id, CRM_PROFILES, [source(folder / "a", remote_name=longest)])
+        upload(client, batch_id, source(folder / "a", remote_name=longest))
         assert list(stored()) == [longest]
         with pytest.raises(InvalidInputError, match="stays within 2000 characters \\(it has 2001\\)"):
             client.file_url(batch_id, CRM_PROFILES, f"{longest}x")
@@ -268,7 +292,7 @@ class TestFilesThatChange:
     ) -> None:
         (folder / "a").write_bytes(b"x" * 500_000)
         with pytest.raises(FileChangedError, match="a grew while it was being uploaded") as caught:
-            upload_files(client, batch_id, CRM_PROFILES, [source(folder / "a", size=499_999)])
+            upload(client, batch_id, source(folder / "a", size=499_999))
         assert not caught.value.permanent
         assert stored() == {}
         assert len(desk.sent("PUT")) <= 1
@@ -278,7 +302,7 @@ class TestFilesThatChange:
     ) -> None:
         (folder / "a").write_bytes(b"x" * 500_000)
         with pytest.raises(FileChangedError, match="a shrank while it was being uploaded"):
-            upload_files(client, batch_id, CRM_PROFILES, [source(folder / "a", size=500_001)])
+            upload(client, batch_id, source(folder / "a", size=500_001))
         assert stored() == {}
 
     def test_one_that_vanished_is_noticed(
@@ -287,19 +311,17 @@ class TestFilesThatChange:
         (folder / "a").write_text("{}\n")
         vanished = source(folder / "a")
         (folder / "a").unlink()
-        with pytest.raises(
-            FileChangedError, match=r"a can't be opened any more \(No such file or directory\)"
-        ):
-            upload_files(client, batch_id, CRM_PROFILES, [vanished])
+        with pytest.raises(FileChangedError, match=r"a is not there any more"):
+            upload(client, batch_id, vanished)
         assert desk.sent("PUT") == []
 
     def test_what_was_uploaded_before_stays(
         self, client: CatalogClient, folder: Path, batch_id: str, stored: Stored
     ) -> None:
         (folder / "a").write_bytes(b"{}\n")
-        upload_files(client, batch_id, CRM_PROFILES, [source(folder / "a")])
+        upload(client, batch_id, source(folder / "a"))
         with pytest.raises(FileChangedError):
-            upload_files(client, batch_id, CRM_PROFILES, [source(folder / "a", size=2)])
+            upload(client, batch_id, source(folder / "a", size=2))
         assert stored() == {"rows.json": b"{}\n"}
 
     def test_the_connection_is_good_for_what_comes_next(
@@ -307,12 +329,12 @@ class TestFilesThatChange:
     ) -> None:
         (folder / "a").write_bytes(b"x" * 500_000)
         with pytest.raises(FileChangedError):
-            upload_files(client, batch_id, CRM_PROFILES, [source(folder / "a", size=400_000)])
-        upload_files(client, batch_id, CRM_PROFILES, [source(folder / "a")])
+            upload(client, batch_id, source(folder / "a", size=400_000))
+        upload(client, batch_id, source(folder / "a"))
         assert stored() == {"rows.json": b"x" * 500_000}
 
 
-class TestFixedLengthReader:
+class TestSourceReader:
     @pytest.fixture
     def path(self, tmp_path: Path) -> Path:
         path = tmp_path / "a"
@@ -320,11 +342,11 @@ class TestFixedLengthReader:
         return path
 
     @pytest.fixture
-    def reader(self, path: Path) -> Iterator[FixedLengthReader]:
-        with contextlib.closing(FixedLengthReader(path, 10)) as reader:
+    def reader(self, path: Path) -> Iterator[SourceReader]:
+        with contextlib.closing(source(path).open()) as reader:
             yield reader
 
-    def test_it_reads_what_was_announced_and_then_nothing(self, reader: FixedLengthReader) -> None:
+    def test_it_reads_what_was_announced_and_then_nothing(self, reader: SourceReader) -> None:
         assert len(reader) == 10
         assert [reader.read(4), reader.read(4), reader.read(4), reader.read(4), reader.read()] == [
             b"0123",
@@ -334,90 +356,185 @@ class TestFixedLengthReader:
             b"",
         ]
 
-    def test_it_reads_all_at_once(self, reader: FixedLengthReader) -> None:
+    def test_it_reads_a_range(self, path: Path) -> None:
+        with contextlib.closing(source(path).open(3, 7)) as reader:
+            assert (len(reader), reader.read(3), reader.read(3), reader.read(3)) == (4, b"345", b"6", b"")
+
+    def test_it_reads_all_at_once(self, reader: SourceReader) -> None:
         assert reader.read() == b"0123456789"
 
-    def test_it_holds_the_last_block_back_if_there_is_more(
-        self, path: Path, reader: FixedLengthReader
-    ) -> None:
+    def test_it_holds_the_last_block_back_if_there_is_more(self, path: Path, reader: SourceReader) -> None:
         assert reader.read(8) == b"01234567"
         with path.open("ab") as file:
             file.write(b"!")
         with pytest.raises(FileChangedError, match="grew"):
             reader.read(8)
 
-    def test_it_notices_that_a_part_was_written_anew(self, path: Path, reader: FixedLengthReader) -> None:
+    def test_it_notices_that_a_part_was_written_anew(self, path: Path, reader: SourceReader) -> None:
         assert reader.read(8) == b"01234567"
         path.write_bytes(b"abcdefghij")
         os.utime(path, (1, 1))
         with pytest.raises(FileChangedError, match="was written to"):
             reader.read(8)
 
-    def test_it_notices_that_there_is_less(self, path: Path, reader: FixedLengthReader) -> None:
+    def test_it_notices_that_there_is_less(self, path: Path, reader: SourceReader) -> None:
         assert reader.read(8) == b"01234567"
         os.truncate(path, 8)
         with pytest.raises(FileChangedError, match="shrank"):
             reader.read(8)
 
 
-class TestMissingFiles:
+class TestFilesThatAreThere:
     """What a later try has to upload still."""
 
     @pytest.fixture
-    def batch(self, client: CatalogClient, batch_id: str, folder: Path) -> Batch:
+    def batch(self, client: CatalogClient, desk: Desk, batch_id: str, folder: Path) -> Batch:
         """A batch that has the files ``a`` and ``b``, which are older than the batch."""
         for name in ("a", "b"):
             (folder / name).write_text(f"{name}\n")
             os.utime(name, (1_000_000_000, 1_000_000_000))
-        upload_files(client, batch_id, CRM_PROFILES, find_files(["a", "b"]))
-        return client.get_batch(batch_id)
+        upload(client, batch_id, *find_files(["a", "b"]))
+        batch = client.get_batch(batch_id)
+        desk.forget()
+        return batch
 
-    def missing(self, client: CatalogClient, batch: Batch) -> list[str]:
-        found = missing_files(client, batch, CRM_PROFILES, find_files("*"))
-        return [file.remote_name for file in found]
+    def sent(self, client: CatalogClient, desk: Desk, batch: Batch) -> list[str]:
+        upload_into(client, batch, *find_files("*"))
+        return [sent.path.rpartition("/")[2] for sent in desk.sent("PUT")]
 
-    def test_are_none_when_all_have_arrived(self, client: CatalogClient, batch: Batch) -> None:
-        assert self.missing(client, batch) == []
+    def test_are_not_sent_again(self, client: CatalogClient, desk: Desk, batch: Batch) -> None:
+        assert self.sent(client, desk, batch) == []
 
-    def test_are_those_that_have_not_arrived(self, client: CatalogClient, batch: Batch, folder: Path) -> None:
+    def test_are_told_from_those_that_have_not_arrived(
+        self, client: CatalogClient, desk: Desk, batch: Batch, folder: Path
+    ) -> None:
         (folder / "c").write_text("c\n")
         os.utime("c", (1_000_000_000, 1_000_000_000))
-        assert self.missing(client, batch) == ["c"]
+        assert self.sent(client, desk, batch) == ["c"]
 
     @pytest.mark.parametrize("content", ["", "aa\n"], ids=["shorter", "longer"])
-    def test_are_those_of_which_the_platform_has_another_size(
-        self, client: CatalogClient, batch: Batch, batch_id: str, content: str
+    def test_are_sent_again_if_the_platform_has_another_size(
+        self, client: CatalogClient, desk: Desk, batch: Batch, batch_id: str, content: str
     ) -> None:
         client.put_file(batch_id, CRM_PROFILES, "a", lambda: BytesIO(content.encode()))
-        assert self.missing(client, batch) == ["a"]
+        desk.forget()
+        assert self.sent(client, desk, batch) == ["a"]
 
     @pytest.mark.parametrize("after", [0, 1, 3600])
-    def test_are_those_that_were_written_to_since_the_batch_was_opened(
-        self, client: CatalogClient, batch: Batch, desk: Desk, after: float
+    def test_are_sent_again_if_they_were_written_to_since_the_batch_was_opened(
+        self, client: CatalogClient, desk: Desk, batch: Batch, after: float
     ) -> None:
         assert batch.created is not None
         os.utime("b", (batch.created + after, batch.created + after))
-        desk.forget()
-        assert self.missing(client, batch) == ["b"]
+        assert self.sent(client, desk, batch) == ["b"]
         assert [sent.path.rpartition("/")[2] for sent in desk.sent("HEAD")] == ["a"]
 
-    def test_are_all_where_the_platform_does_not_tell_of_small_ones(
-        self, client: CatalogClient, batch: Batch, desk: Desk
+    def test_are_sent_again_where_the_store_does_not_tell_when_they_were_written(
+        self, client: CatalogClient, desk: Desk, batch: Batch, folder: Path
+    ) -> None:
+        of_unknown_age = replace(source(folder / "a", remote_name="a"), store=Ageless())
+        look = Ageless().look(str(folder / "a"))
+        upload_into(client, batch, replace(of_unknown_age, look=look))
+        assert [sent.method for sent in desk.sent()] == ["PUT"]
+
+    def test_are_all_sent_again_where_the_platform_does_not_tell_of_small_ones(
+        self, client: CatalogClient, desk: Desk, batch: Batch
     ) -> None:
         desk.set(head_of_small_files=False)
-        assert self.missing(client, batch) == ["a", "b"]
+        assert self.sent(client, desk, batch) == ["a", "b"]
 
-    def test_are_all_of_a_batch_that_was_opened_just_now(
-        self, client: CatalogClient, batch: Batch, desk: Desk
+    def test_are_not_looked_for_in_a_batch_that_was_opened_just_now(
+        self, client: CatalogClient, desk: Desk, batch: Batch
     ) -> None:
-        desk.forget()
-        assert self.missing(client, Batch(batch.id, "loading")) == ["a", "b"]
-        assert desk.sent() == []
+        assert self.sent(client, desk, Batch(batch.id, "loading")) == ["a", "b"]
+        assert desk.sent("HEAD") == []
 
     def test_are_counted_in_the_log(
         self, client: CatalogClient, batch: Batch, folder: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level("INFO", "airflow_provider_catalog")
-        (folder / "c").write_text("c\n")
-        self.missing(client, batch)
-        assert f"2 of 3 file(s) are in batch {batch.id} already." in caplog.text
+        (folder / "c").write_text("cc\n")
+        upload_into(client, batch, *find_files("*"))
+        assert "Uploaded 1 file(s), 3 bytes in" in caplog.text
+        assert "2 file(s) were there already." in caplog.text
+
+
+class Ageless(LocalStore):
+    """A store that does not tell when a file was written."""
+
+    def look(self, path: str) -> Look:
+        return replace(super().look(path), written=None)
+
+
+class TestSeveralAtOnce:
+    @pytest.fixture
+    def files(self, folder: Path) -> list[SourceFile]:
+        """Twenty small files."""
+        for number in range(20):
+            (folder / f"{number:02}").write_text(f"{number}\n")
+        return list(find_files("*"))
+
+    def test_share_a_few_connections(
+        self, client: CatalogClient, desk: Desk, batch_id: str, files: list[SourceFile], stored: Stored
+    ) -> None:
+        upload(client, batch_id, *files, parallel=4)
+        assert 1 <= len({sent.connection for sent in desk.sent("PUT")}) <= 4
+        assert stored() == {f"{number:02}": f"{number}\n".encode() for number in range(20)}
+
+    def test_are_under_way_at_the_same_time(
+        self, client: CatalogClient, desk: Desk, batch_id: str, files: list[SourceFile]
+    ) -> None:
+        desk.hold_requests("before", "*/files/*", times=3)
+        with ThreadPoolExecutor(1) as thread:
+            done = thread.submit(upload, client, batch_id, *files, parallel=3)
+            assert len(desk.held(count=3)) == 3
+            desk.release_all()
+            done.result()
+        assert len(desk.sent("PUT")) == 20
+
+    def test_each_repeats_its_own_trouble(
+        self, client: CatalogClient, desk: Desk, batch_id: str, files: list[SourceFile], stored: Stored
+    ) -> None:
+        desk.break_next({"status": 503}, "*/files/*7", times=3)
+        upload(client, batch_id, *files, parallel=4)
+        assert len(desk.sent("PUT")) == 23
+        assert len(stored()) == 20
+
+    def test_are_all_stopped_by_a_lasting_failure_of_one(
+        self, client: CatalogClient, desk: Desk, batch_id: str, files: list[SourceFile]
+    ) -> None:
+        desk.break_next({"status": 503}, "*/files/0[0-2]", times=None)
+        desk.break_next({"status": 403}, "*/files/03")
+        with pytest.raises(ApiError, match="files/03 was answered with 403"):
+            upload(client, batch_id, *files, parallel=4)
+        assert len(desk.sent("PUT")) < 20
+
+    def test_are_all_stopped_by_whoever_checks_in(
+        self, client: CatalogClient, desk: Desk, batch_id: str, files: list[SourceFile]
+    ) -> None:
+        class Killed(Exception):
+            pass
+
+        def check_in() -> None:
+            if desk.sent("PUT"):
+                raise Killed
+
+        with pytest.raises(Killed):
+            upload(client, batch_id, *files, parallel=2, check_in=check_in)
+        assert len(desk.sent("PUT")) < 20
+
+    @pytest.mark.parametrize("given", [0, -1, 33, 2.0, "4", True, None])
+    def test_are_from_one_to_thirty_two(self, given: Any) -> None:
+        with pytest.raises(
+            InvalidInputError, match=r"max_parallel_uploads: got .*a whole number from 1 to 32"
+        ):
+            checked_parallel(given)
+
+    def test_leave_no_thread_behind(
+        self, client: CatalogClient, desk: Desk, batch_id: str, files: list[SourceFile]
+    ) -> None:
+        before = set(threading.enumerate())
+        desk.break_next({"status": 403}, "*/files/10")
+        with pytest.raises(ApiError):
+            upload(client, batch_id, *files, parallel=4)
+        assert not [each for each in set(threading.enumerate()) - before if each.name.startswith("adobe")]

@@ -13,7 +13,6 @@ from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperat
 from desk import CRM_PROFILES, Desk
 from tasks import run_task
 
-from airflow_provider_catalog.ingest.files import SMALL_FILE_LIMIT
 from airflow_provider_catalog.operators.batch import (
     AbortBatchOperator,
     CompleteBatchOperator,
@@ -261,8 +260,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "circle.json").symlink_to("circle.json")
     (tmp_path / "dangling.json").symlink_to("nowhere.json")
     os.mkfifo(tmp_path / "pipe.json")
-    with (tmp_path / "large.json").open("wb") as large:
-        large.truncate(SMALL_FILE_LIMIT + 1)
+    (tmp_path / "nothing").mkdir()
     return tmp_path
 
 
@@ -275,12 +273,11 @@ FILES = [
     file("missing", "nowhere.json", "a file that exists"),
     file("missing beside a good one", ["rows.json", "nowhere.json"], "a file that exists", "nowhere.json"),
     file("empty", "empty.json", "a file that is not empty"),
-    file("folder", "a", "a file; for a folder's files use a glob"),
+    file("folder without a file", "nothing", "a folder with at least one file"),
     file("pipe", "pipe.json", "a regular file"),
     file("below a file", "rows.json/part.json", "a readable file (Not a directory)"),
     file("link to itself", "circle.json", "a readable file (Too many levels of symbolic links)"),
     file("link to nothing", "dangling.json", "a file that exists"),
-    file("too large", "large.json", "at most 256,000,000 bytes (it has 256,000,001)"),
     file("way up", "a/../rows.json", "a path without .."),
     file("control character", "rows\x01.json", "a path without control characters"),
     file("line break", "rows.json\n", "a path without control characters"),

@@ -42,6 +42,7 @@ def test_it_says_how_much_went_into_which_batch(folder: Path, desk: Desk) -> Non
     ("files", "names"),
     [
         ("plain/rows.json", ["rows.json"]),
+        ("", ["day=1/part.json", "day=2/part.json", "plain/rows.json", "rows [1].json"]),
         ("day=1/part.json", ["day=1/part.json"]),
         ("day=*/part.json", ["day=1/part.json", "day=2/part.json"]),
         ("**/*.json", ["day=1/part.json", "day=2/part.json", "plain/rows.json", "rows [1].json"]),
@@ -56,7 +57,7 @@ def test_files_keep_their_names_and_partition_folders(
     batch_id = desk.open_batch()
     paths = [f"{folder}/{name}" for name in files] if isinstance(files, list) else f"{folder}/{files}"
     run_task(upload(batch_id, paths))
-    assert names_sent(desk, batch_id) == names
+    assert sorted(names_sent(desk, batch_id)) == sorted(names)
 
 
 def test_arguments_may_be_templates(folder: Path, desk: Desk) -> None:

@@ -34,6 +34,7 @@ def desk(lasting_emulator: Any, monkeypatch: pytest.MonkeyPatch) -> Desk:
     # A reset gives the platform another clock.
     monkeypatch.setattr(pace, "now", lambda: lasting_emulator.platform.clock.now())
     monkeypatch.setattr(pace, "sleep", lambda seconds: lasting_emulator.platform.clock.advance(seconds))
+    monkeypatch.setattr(pace, "wait", lambda _, seconds: lasting_emulator.platform.clock.advance(seconds))
     monkeypatch.setenv("AIRFLOW_CONN_ADOBE_CATALOG_DEFAULT", json.dumps(lasting_emulator.connection))
     return Desk(lasting_emulator)
 

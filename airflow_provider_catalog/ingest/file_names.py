@@ -1,0 +1,51 @@
+"""What files are called in a batch, and which of them are taken for data; wherever they lie."""
+
+from __future__ import annotations
+
+import logging
+
+from airflow_provider_catalog.api.errors import InvalidInputError
+from airflow_provider_catalog.api.validation import check_request
+
+log = logging.getLogger(__name__)
+
+
+def remote_name(name: str, address: str) -> str:
+    """Check a file's path inside the batch, and give it.
+
+    :param name: the path.
+    :param address: the file, as users know it.
+    :raises InvalidInputError: the platform would not take it.
+    """
+    try:
+        check_request(name, "remoteName")
+    except InvalidInputError as error:
+        raise InvalidInputError("files", address, error.allowed) from None
+    return name
+
+
+def refuse_empty(size: int, address: str) -> None:
+    """Refuse a file without any byte.
+
+    :raises InvalidInputError: it is one.
+    """
+    if size == 0:
+        allowed = "a file that is not empty (the platform fails batches with empty ones)"
+        raise InvalidInputError("files", address, allowed)
+
+
+def is_hidden(path: str) -> bool:
+    """Whether a path below a folder is one of those that hold no data by convention, such as ``_SUCCESS`` and ``.crc``.
+
+    >>> is_hidden("a/_SUCCESS"), is_hidden(".tmp/a"), is_hidden("_day=1/a")
+    (True, True, False)
+    """
+    return any(part.startswith(".") or (part.startswith("_") and "=" not in part) for part in path.split("/"))
+
+
+def log_left_out(folder: str, count: int) -> None:
+    """Say how many files of a folder are taken for no data, if any."""
+    if count:
+        log.info(
+            "%d file(s) in %s are left out: their names, or their folders', begin with . or _.", count, folder
+        )

@@ -1,0 +1,144 @@
+"""Files that lie anywhere that fsspec reaches: S3, Google Cloud Storage, Azure, HTTP, and others."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from airflow_provider_catalog.ingest.sources import Look
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+log = logging.getLogger(__name__)
+
+BLOCK_BYTES = 8 * 1024 * 1024
+"""How much is asked of a store at a time."""
+
+# Each store has words of its own for what it tells of a file.
+WRITTEN_FIELDS = ("LastModified", "last_modified", "updated", "mtime", "modified", "Last-Modified", "created")
+VERSION_FIELDS = ("ETag", "etag", "generation", "md5Hash", "content_md5")
+
+
+class ObjectStore:
+    """One file system of fsspec, with the credentials that it was made with.
+
+    :param fs: the file system.
+    """
+
+    def __init__(self, fs: AbstractFileSystem) -> None:
+        self._fs = fs
+
+    def look(self, path: str) -> Look:
+        """Look at a file as it is now.
+
+        :raises OSError: it can't be looked at.
+        """
+        # What a file system remembers of an earlier look is not what is there now.
+        self._fs.invalidate_cache(self._fs._parent(path))
+        return self.seen(path, self._fs.info(path))
+
+    def seen(self, path: str, info: Mapping[str, Any]) -> Look:
+        """Say what a file system's record of a file tells.
+
+        :param path: the file.
+        :param info: the record.
+        """
+        size = int(info["size"])
+        written = _written(info)
+        return Look(size, written, version=(size, _version(info, written)))
+
+    def open(self, path: str, start: int) -> BinaryIO:
+        """Open a file for reading from a byte on. Nothing of it is kept but the block that is being read.
+
+        :raises OSError: it can't be opened.
+        """
+        file = self._fs.open(path, "rb", block_size=BLOCK_BYTES, cache_type="readahead")
+        file.seek(start)
+        return cast(BinaryIO, file)
+
+
+class WebStore(ObjectStore):
+    """Files of web servers, of which some give a file from its beginning only, or do not say how long it is.
+
+    Such a file is copied to this machine, once, if a part of it is needed.
+    """
+
+    def __init__(self, fs: AbstractFileSystem) -> None:
+        super().__init__(fs)
+        self._staging = threading.RLock()
+        self._gives_ranges = cache(self._try_range)
+
+    def seen(self, path: str, info: Mapping[str, Any]) -> Look:
+        """Say what a server tells of a file, or how long it turned out to be."""
+        if info.get("size") is None:
+            with self._open_copy(path) as file:
+                info = {**info, "size": file.seek(0, os.SEEK_END)}
+        return super().seen(path, info)
+
+    def open(self, path: str, start: int) -> BinaryIO:
+        """Open a file for reading from a byte on.
+
+        :raises OSError: it can't be opened.
+        """
+        if start == 0:
+            return cast(BinaryIO, self._fs.open(path, "rb", block_size=0, size=1))
+        if self._gives_ranges(path):
+            return super().open(path, start)
+        file = self._open_copy(path)
+        file.seek(start)
+        return file
+
+    def _try_range(self, path: str) -> bool:
+        try:
+            return len(self._fs.cat_file(path, start=1, end=2)) == 1
+        except ValueError:
+            return False
+
+    def _open_copy(self, path: str) -> BinaryIO:
+        with self._staging:
+            return cast(BinaryIO, self._copies.open(path, "rb"))
+
+    @cached_property
+    def _copies(self) -> AbstractFileSystem:
+        """The same files, each copied whole to a folder that is removed when this process ends."""
+        from fsspec.implementations.cached import SimpleCacheFileSystem
+
+        log.info("A file that can't be read in parts, or whose size is not told, is copied to this machine.")
+        return SimpleCacheFileSystem(fs=self._fs)
+
+
+def _version(info: Mapping[str, Any], written: float | None) -> str | None:
+    """Give what becomes another text when the content does. A list of files and a look at one may tell different things."""
+    for name in VERSION_FIELDS:
+        if info.get(name):
+            return str(info[name]).strip('"')
+    return None if written is None else f"{written:.0f}"
+
+
+def _written(info: Mapping[str, Any]) -> float | None:
+    for name in WRITTEN_FIELDS:
+        moment = _moment(info.get(name))
+        if moment is not None:
+            return moment
+    return None
+
+
+def _moment(value: object) -> float | None:
+    if isinstance(value, datetime):
+        return value.timestamp()
+    if isinstance(value, int | float):
+        return float(value)
+    if isinstance(value, str):
+        for parse in (datetime.fromisoformat, parsedate_to_datetime):
+            try:
+                return parse(value).timestamp()
+            except ValueError:
+                continue
+    return None

@@ -1,0 +1,148 @@
+"""What is uploaded: parts, each with one request, and large files, in chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from airflow_provider_catalog.api.large_files import ByteRange
+from airflow_provider_catalog.ingest.sources import SourceFile, SourceReader
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A range of a file's bytes.
+
+    :param source: the file.
+    :param range: which bytes of it.
+    """
+
+    source: SourceFile
+    range: ByteRange
+
+    @property
+    def size(self) -> int:
+        """Its number of bytes."""
+        return self.range.size
+
+    def open(self) -> SourceReader:
+        """Open its bytes for one reading."""
+        return self.source.open(self.range.start, self.range.end)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file of the batch, which is sent with one request.
+
+    :param remote_name: its path inside the batch.
+    :param content: what it is made of, in order; bytes are repeated or added between pieces of files.
+    :param how: how it came about, for people; empty for a file as it is.
+    """
+
+    remote_name: str
+    content: tuple[Piece | bytes, ...]
+    how: str = ""
+
+    @cached_property
+    def size(self) -> int:
+        """Its number of bytes."""
+        return sum(len(each) if isinstance(each, bytes) else each.size for each in self.content)
+
+    @property
+    def written(self) -> float | None:
+        """When something in it was last written to, in epoch seconds; None if that is not known of all of it."""
+        return _latest([each.source for each in self.content if isinstance(each, Piece)])
+
+    @property
+    def identity(self) -> str:
+        """A text that says which bytes of which files it holds, unless it is a file as it is: that one is known by its name."""
+        pieces = [each for each in self.content if isinstance(each, Piece)]
+        made_of = [(each.source.address, *each.range) for each in pieces] if self.how else []
+        return f"{self.remote_name} {made_of}"
+
+    def open(self) -> PartReader:
+        """Open its bytes for one sending."""
+        return PartReader(self)
+
+
+@dataclass(frozen=True)
+class LargeFile:
+    """One file of the batch, which is sent in chunks.
+
+    :param remote_name: its path inside the batch.
+    :param source: the file.
+    """
+
+    remote_name: str
+    source: SourceFile
+    how: str = "in chunks"
+
+    @property
+    def size(self) -> int:
+        """Its number of bytes."""
+        return self.source.size
+
+    @property
+    def identity(self) -> str:
+        """A text that becomes another one when its size does, since what was sent of it can't be replaced."""
+        return f"{self.remote_name} {self.size}"
+
+    @property
+    def written(self) -> float | None:
+        """When it was last written to, in epoch seconds; None if that is not known."""
+        return self.source.look.written
+
+
+class PartReader:
+    """Reads a part's content from one end to the other, holding one file open at a time.
+
+    :raises FileChangedError: the first file is not there any more.
+    """
+
+    def __init__(self, part: Part) -> None:
+        self._size = part.size
+        self._rest = iter(part.content)
+        self._added = b""
+        self._current: SourceReader | None = None
+        self._go_on()
+
+    def __len__(self) -> int:
+        return self._size
+
+    def read(self, size: int) -> bytes | memoryview:
+        """Read up to ``size`` bytes, or all of what a part repeats or adds by itself; none at the end.
+
+        :raises FileChangedError: a file is not what it was.
+        """
+        while True:
+            if self._added:
+                added, self._added = self._added, b""
+                return added
+            if self._current is None:
+                return b""
+            # What is lent has gone out when the next block is asked for.
+            if block := self._current.lend(size):
+                return block
+            self._go_on()
+
+    def close(self) -> None:
+        """Close the file that is open."""
+        if self._current is not None:
+            self._current.close()
+            self._current = None
+
+    def _go_on(self) -> None:
+        """Open the next piece; what stands before it is read first."""
+        self.close()
+        for each in self._rest:
+            if not isinstance(each, bytes):
+                self._current = each.open()
+                return
+            self._added += each
+
+
+def _latest(sources: Sequence[SourceFile]) -> float | None:
+    times = [source.look.written for source in sources]
+    known = [time for time in times if time is not None]
+    return max(known, default=None) if len(known) == len(times) else None

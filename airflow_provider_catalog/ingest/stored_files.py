@@ -1,0 +1,127 @@
+"""Which files an address of an object store names."""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from airflow_provider_catalog.api.errors import CatalogError, InvalidInputError, SourceError
+from airflow_provider_catalog.ingest.file_names import is_hidden, log_left_out, refuse_empty, remote_name
+from airflow_provider_catalog.ingest.object_stores import ObjectStore, WebStore
+from airflow_provider_catalog.ingest.sources import SourceFile
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+Connect = Callable[[str], tuple[Any, str]]
+"""Reaches the store of an address: gives its file system, and the path in it."""
+
+PARTITION_FOLDER = re.compile(r"[^=]+=[^=]*")
+WEB = ("http://", "https://")
+
+
+def connect_without_credentials(address: str) -> tuple[AbstractFileSystem, str]:
+    """Reach a store that asks for no credentials, or finds them by itself.
+
+    :param address: a file or folder in it.
+    :return: the file system, and the path in it.
+    """
+    from fsspec.core import url_to_fs
+
+    fs, path = url_to_fs(address)
+    return fs, path
+
+
+def find_in_store(address: str, connect: Connect) -> list[SourceFile]:
+    """Find the files that an address names: a file, all files of a folder, or, but on the web, those that a glob matches.
+
+    :param address: with the scheme of a store.
+    :param connect: reaches it.
+    :raises InvalidInputError: the address is not usable, or there is no such file.
+    :raises SourceError: the store can't be read now.
+    """
+    shown = without_query(address)
+    try:
+        fs, path = connect(address)
+        return list(_found(fs, path, shown))
+    except CatalogError:
+        raise
+    except FileNotFoundError:
+        raise InvalidInputError("files", shown, "a file that exists") from None
+    except PermissionError as error:
+        raise InvalidInputError("files", shown, "a file that the store's credentials may read") from error
+    except Exception as error:
+        # Each store has exceptions of its own.
+        raise SourceError(f"{shown} can't be looked at ({type(error).__name__}).") from error
+
+
+def without_query(address: str) -> str:
+    """Give an address as it may be shown: what follows a question mark is a signature perhaps."""
+    return address.partition("?")[0] if address.startswith(WEB) else address
+
+
+def _found(fs: AbstractFileSystem, path: str, address: str) -> Iterator[SourceFile]:
+    if address.startswith(WEB):
+        name = unquote(PurePosixPath(urlsplit(address).path).name)
+        yield _source_file(WebStore(fs), path, fs.info(path), address, name)
+        return
+    store = ObjectStore(fs)
+    base, infos = _listed(fs, path, address)
+    for each, info in sorted(infos.items()):
+        name = str(PurePosixPath(each).relative_to(_above_partitions(base)))
+        yield _source_file(store, each, info, str(fs.unstrip_protocol(each)), name)
+
+
+def _listed(
+    fs: AbstractFileSystem, path: str, address: str
+) -> tuple[PurePosixPath, Mapping[str, Mapping[str, Any]]]:
+    """Give the folder below which names count, and what the store tells of each file."""
+    fs.invalidate_cache()
+    if glob.has_magic(path) and not fs.exists(path):
+        base = _fixed_part(path)
+        matches = {
+            each: info
+            for each, info in fs.glob(path, detail=True).items()
+            if info["type"] == "file" and not PurePosixPath(each).name.startswith(".")
+        }
+        if not matches:
+            raise InvalidInputError("files", address, "a glob that matches at least one file")
+        return base, matches
+    if not fs.isdir(path):
+        return PurePosixPath(path).parent, {path: fs.info(path)}
+    base = PurePosixPath(path)
+    files = {each: info for each, info in fs.find(path, detail=True).items() if not each.endswith("/")}
+    taken = {
+        each: info
+        for each, info in files.items()
+        if not is_hidden(str(PurePosixPath(each).relative_to(base)))
+    }
+    if not taken:
+        raise InvalidInputError("files", address, "a folder with at least one file")
+    log_left_out(address, len(files) - len(taken))
+    return base, taken
+
+
+def _source_file(
+    store: ObjectStore, path: str, info: Mapping[str, Any], address: str, name: str
+) -> SourceFile:
+    name = remote_name(name, address)
+    look = store.seen(path, info)
+    refuse_empty(look.size, address)
+    return SourceFile(store, path, address, name, look)
+
+
+def _fixed_part(pattern: str) -> PurePosixPath:
+    parts = PurePosixPath(pattern).parts
+    first = next(index for index, part in enumerate(parts) if glob.has_magic(part))
+    return PurePosixPath(*parts[:first])
+
+
+def _above_partitions(base: PurePosixPath) -> PurePosixPath:
+    while PARTITION_FOLDER.fullmatch(base.name):
+        base = base.parent
+    return base
