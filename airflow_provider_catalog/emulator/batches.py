@@ -7,17 +7,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .lifecycle import SUCCEEDED, Status, Step, begun
+from .uploads import Upload
 
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file of a batch, or about one: its remote path, its size in bytes, and the name under which the disk has it."""
+    """A file of a batch, or about one: its remote path, its size in bytes, and the name under which the disk has it.
+
+    `chunked` says whether it was uploaded as a large file.
+    """
 
     path: str
     size: int
     stored_as: str
+    chunked: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,7 @@ class Batch:
     outcome: Outcome | None = None
     forced: Forced | None = None
     files: dict[str, StoredFile] = field(default_factory=dict)
+    uploads: dict[str, Upload] = field(default_factory=dict)
 
     @property
     def external_id(self) -> str:

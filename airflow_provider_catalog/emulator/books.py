@@ -8,8 +8,10 @@ from dataclasses import asdict
 from typing import Any
 
 from .batches import Batch, Forced, Json, Opening, Outcome, StoredFile
+from .chunks import Chunk
 from .lifecycle import SUCCEEDED, Status, Step
 from .store import Store
+from .uploads import Upload
 
 
 class Documents:
@@ -43,12 +45,14 @@ class BatchBook:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._batches: dict[str, Batch] = {}
+        self._uploading: dict[str, Batch] = {}
         self._successors: defaultdict[tuple[str, str, str], list[Batch]] = defaultdict(list)
         for _, body in store.load("batch"):
             self._enter(_batch(body))
         for _, body in store.load("file"):
             file = StoredFile(**body["file"])
             self._batches[body["batch"]].files[file.path] = file
+        self._load_uploads()
 
     def get(self, sandbox: str, batch_id: str) -> Batch | None:
         """Return a batch, or None if this sandbox has no such batch."""
@@ -73,24 +77,64 @@ class BatchBook:
         self.save(batch)
 
     def save(self, batch: Batch) -> None:
-        """Keep what was changed in a batch; its files are kept by `put_file`."""
-        body = {name: value for name, value in vars(batch).items() if name != "files"}
+        """Keep what was changed in a batch; its files and uploads are kept one by one, as they come and go."""
+        body = {name: value for name, value in vars(batch).items() if name not in ("files", "uploads")}
         self._store.save("batch", batch.id, _plain(body))
 
     def put_file(self, batch: Batch, file: StoredFile) -> bool:
         """Add a file to a batch, replacing the one at its path; say whether there was none."""
         replaced = batch.files.get(file.path)
         batch.files[file.path] = file
-        self._store.save("file", f"{batch.id}/{file.path}", {"batch": batch.id, "file": asdict(file)})
+        self._store.save("file", _key(batch, file.path), {"batch": batch.id, "file": asdict(file)})
         if replaced:
             self._store.file(replaced.stored_as).unlink(missing_ok=True)
         return replaced is None
 
+    def begin_upload(self, batch: Batch, upload: Upload) -> None:
+        """Add the upload of a large file to a batch."""
+        batch.uploads[upload.path] = upload
+        self._uploading[batch.id] = batch
+        body = {"batch": batch.id, "path": upload.path, "stored_as": upload.stored_as}
+        self._store.save("upload", _key(batch, upload.path), body)
+
+    def keep_newest_chunk(self, upload: Upload) -> None:
+        """Keep the chunk that has arrived last."""
+        number = len(upload.chunks) - 1
+        body = {"upload": upload.stored_as, "chunk": asdict(upload.chunks[number])}
+        self._store.save("chunk", _chunk_key(upload, number), body)
+
+    def end_upload(self, batch: Batch, upload: Upload, file: StoredFile) -> None:
+        """Add the file that an upload has become to its batch."""
+        with self._store.at_once():
+            self.put_file(batch, file)
+            self._forget_upload(batch, upload)
+
+    def drop_uploads(self, batch: Batch) -> None:
+        """Delete what has arrived of the large files of a batch that were not completed."""
+        for path in list(batch.uploads):
+            self.drop_path(batch, path)
+
+    def drop_path(self, batch: Batch, path: str) -> None:
+        """Delete the file at a path, or what has arrived of it, if there is any."""
+        if upload := batch.uploads.get(path):
+            upload.stop()
+            with self._store.at_once():
+                self._forget_upload(batch, upload)
+            self._store.delete([upload.stored_as])
+        if file := batch.files.pop(path, None):
+            self._store.remove("file", [_key(batch, path)])
+            self._store.delete([file.stored_as])
+
+    def with_uploads(self) -> list[Batch]:
+        """Return the batches that have large files which are not completed."""
+        return list(self._uploading.values())
+
     def stored_names(self) -> set[str]:
         """Return the names of all files on disk that belong to a batch."""
-        uploads = (batch.files.values() for batch in self.all())
+        files = (batch.files.values() for batch in self.all())
         written = (batch.outcome.written for batch in self.all() if batch.outcome)
-        return {file.stored_as for files in (*uploads, *written) for file in files}
+        names = {file.stored_as for group in (*files, *written) for file in group}
+        return names | {each.stored_as for batch in self.with_uploads() for each in batch.uploads.values()}
 
     def steps(self, batch: Batch, at: float) -> list[Step]:
         """Return the statuses that a batch had up to a moment, counting its replacement by another batch."""
@@ -121,12 +165,36 @@ class BatchBook:
                 return successor.id, replaced_at
         return None
 
+    def _load_uploads(self) -> None:
+        by_name: dict[str, Upload] = {}
+        for _, body in self._store.load("upload"):
+            batch, upload = self._batches[body["batch"]], Upload(body["path"], body["stored_as"])
+            batch.uploads[upload.path] = by_name[upload.stored_as] = upload
+            self._uploading[batch.id] = batch
+        for _, body in self._store.load("chunk"):
+            by_name[body["upload"]].chunks.append(Chunk(**body["chunk"]))
+
+    def _forget_upload(self, batch: Batch, upload: Upload) -> None:
+        del batch.uploads[upload.path]
+        if not batch.uploads:
+            del self._uploading[batch.id]
+        self._store.remove("upload", [_key(batch, upload.path)])
+        self._store.remove("chunk", (_chunk_key(upload, number) for number in range(len(upload.chunks))))
+
     def _enter(self, batch: Batch) -> None:
         self._batches[batch.id] = batch
         by_id, by_external_id = batch.predecessors
         for field, names in (("id", by_id), ("externalId", by_external_id)):
             for name in dict.fromkeys(names):
                 self._successors[batch.sandbox, field, name].append(batch)
+
+
+def _key(batch: Batch, path: str) -> str:
+    return f"{batch.id}/{path}"
+
+
+def _chunk_key(upload: Upload, number: int) -> str:
+    return f"{upload.stored_as}/{number:09}"
 
 
 def _plain(body: dict[str, Any]) -> Json:

@@ -27,6 +27,8 @@ _CHUNK = 256 * 1024
 _EXCERPT = 64 * 1024  # characters kept of the rest of a file that cannot be read on
 _CUT = 16  # characters from the end of what was read, within which a syntax error may be a token cut in two
 _PARQUET_MAGIC = b"PAR1"
+_PARQUET_BUFFER = 1024 * 1024  # bytes read ahead of each column
+_PARQUET_ROWS = 1000  # that are in memory at once
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
@@ -109,8 +111,9 @@ def parquet_rows(path: Path, input_format: Json) -> Iterator[Row]:
     """Yield the rows of a Parquet file. Needs pyarrow: see `has_rows`."""
     parquet: Any = importlib.import_module("pyarrow.parquet")
     try:
-        with parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches():
+        # Left to itself pyarrow reads far ahead, and keeps as much as the whole file in memory.
+        with parquet.ParquetFile(path, pre_buffer=False, buffer_size=_PARQUET_BUFFER) as file:
+            for batch in file.iter_batches(batch_size=_PARQUET_ROWS):
                 yield from batch.to_pylist()
     except (OSError, ValueError) as error:  # pyarrow's own errors derive from these
         raise BadFile(UNREADABLE_FILE, "The file is not a readable Parquet file.") from error

@@ -35,6 +35,7 @@ _GOING_ON: dict[str, Any] = {
         "after": {"type": "boolean"},
         "drop": {"enum": ["before", "after"]},
         "truncate": {"type": "integer", "minimum": 0},
+        "lose": {"type": "boolean"},
     },
 }
 _SCHEMA = {
@@ -78,6 +79,14 @@ _RELEASE = Draft202012Validator(
 )
 
 
+_LOSE = "emulator.lose"
+
+
+def is_lost(scope: Scope) -> bool:
+    """Say whether the bytes that a request brings are to be thrown away."""
+    return bool(scope.get(_LOSE))
+
+
 class InvalidFault(ValueError):
     """A description of a fault that makes no sense."""
 
@@ -104,7 +113,8 @@ class Effect:
     delay: real seconds before the request is worked on. status, headers, body: the answer, instead of the work.
     after: delay and status come when the work is done, not instead of it. drop: reset the connection before or after
     the work. truncate: promise the whole body, send so many bytes of it, hang up. expire_token: end the token that
-    the request carries before it is looked at. hold: keep the request back, before the work is done or with the
+    the request carries before it is looked at. lose: an upload (PUT, PATCH) is checked and answered as ever, but its
+    bytes are thrown away, and nothing tells of them. hold: keep the request back, before the work is done or with the
     answer ready, until it is released.
     """
 
@@ -116,6 +126,7 @@ class Effect:
     drop: Stage | None = None
     truncate: int | None = None
     expire_token: bool = False
+    lose: bool = False
     hold: Stage | None = None
 
     @property
@@ -200,6 +211,8 @@ async def suffer(
     if effect.drop == "before":
         await _hang_up(wire_of(scope), receive)
         return
+    if effect.lose:
+        scope[_LOSE] = True
     if not effect.after:
         await asyncio.sleep(effect.delay)
     if not effect.changes_answer:

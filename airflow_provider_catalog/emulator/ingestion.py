@@ -66,13 +66,22 @@ def check_remote_path(path: str) -> None:
         raise problem(400, "The file path has empty or relative parts, or control characters.")
 
 
+def check_no_upload(platform: Platform, batch: Batch, path: str) -> None:
+    """Refuse a file in one piece with 400 where one is being uploaded in chunks, unless it may take its place."""
+    if path in batch.uploads and platform.settings.path_in_use == "refused":
+        raise problem(400, "The file at this path is being uploaded in chunks.")
+
+
 def put_file(platform: Platform, batch: Batch, file: StoredFile) -> bool:
-    """Add an uploaded file to a batch, if it still takes files; say whether there was none at its path."""
+    """Add an uploaded file to a batch, if it still takes it; say whether there was none at its path."""
     try:
         check_loading(platform, batch)
+        check_no_upload(platform, batch, file.path)
     except Refusal:
         platform.store.file(file.stored_as).unlink()
         raise
+    if file.path in batch.uploads:
+        platform.batches.drop_path(batch, file.path)
     return platform.batches.put_file(batch, file)
 
 
@@ -86,10 +95,12 @@ async def act(platform: Platform, batch: Batch, action: Action) -> None:
     if decision is Verdict.ALREADY_DONE:
         return
     if action is Action.COMPLETE:
+        _check_finished(platform, batch)
         await platform.promotions.take_in(batch)
         return
     batch.replan(now, _steps_after(platform, action, now))
     platform.batches.save(batch)
+    platform.batches.drop_uploads(batch)
 
 
 def related_objects(batch: Batch) -> list[Json]:
@@ -101,6 +112,13 @@ def _steps_after(platform: Platform, action: Action, now: float) -> list[Step]:
     if action is Action.REVERT:
         return removal(now, platform.settings.deletion_after)
     return [Step(now, Status.ABORTED if action is Action.ABORT else platform.settings.failure_word)]
+
+
+def _check_finished(platform: Platform, batch: Batch) -> None:
+    if batch.uploads and platform.settings.unfinished_files == "refused":
+        raise problem(
+            400, f"COMPLETE is not possible: the batch {batch.id} has files that are not completed."
+        )
 
 
 def _check_unique(platform: Platform, sandbox: str, external_id: str | None) -> None:

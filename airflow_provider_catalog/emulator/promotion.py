@@ -7,7 +7,7 @@ it the good rows are ingested, above it the batch fails. A file of JSON of which
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,8 @@ from .store import Store
 
 DIAGNOSTICS_WERE_OFF = "INGEST-1211-400"
 PARTLY_INGESTED = "INGEST-1212-400"
+GUARDRAILS = "EMU-GUARDRAILS-400"
+UNFINISHED_FILES = "EMU-UNFINISHED-400"
 
 _MAX_RANGES = 100  # of row numbers, for one code
 _CORRUPT = (Flaw(Kind.UNPARSABLE, "The row is corrupt and cannot be parsed.", "parse"),)
@@ -103,10 +105,27 @@ def ingest(job: Job) -> Outcome:
     return Outcome(succeeded, tuple(_errors(tally, opening, succeeded)), metrics, files, rewritten)
 
 
+def obstacle(files: Sequence[StoredFile], unfinished: Collection[str], settings: Settings) -> Outcome | None:
+    """Return the failure of a batch whose files need not be read: too many or too large ones, or some that are not whole."""
+    amounts = (
+        (len(files), "files", settings.max_batch_files),
+        (sum(file.size for file in files), "bytes", settings.max_batch_bytes),
+    )
+    hits = [f"{amount} {unit} (over the {most} threshold)" for amount, unit, most in amounts if amount > most]
+    if hits:
+        return _failure(GUARDRAILS, f"Batch ingestion guardrails hit: {'; '.join(hits)}")
+    if unfinished:
+        return _failure(UNFINISHED_FILES, f"{len(unfinished)} large files were not completed.")
+    return None
+
+
 def without_files(accepted: bool) -> Outcome:
     """Return how a batch without any file ends."""
-    error = {"code": EMPTY_FILE, "description": "The batch has no files."}
-    return Outcome(accepted, () if accepted else (error,))
+    return Outcome(succeeded=True) if accepted else _failure(EMPTY_FILE, "The batch has no files.")
+
+
+def _failure(code: str, description: str) -> Outcome:
+    return Outcome(succeeded=False, errors=({"code": code, "description": description},))
 
 
 def is_nested(schema: Json) -> bool:

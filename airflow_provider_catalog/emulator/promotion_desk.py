@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from .batches import Batch, Outcome
 from .lifecycle import RUNNING, Step, promotion
-from .promotion import Job, Stopped, ingest, without_files
+from .promotion import Job, Stopped, ingest, obstacle, without_files
 
 if TYPE_CHECKING:
     from .platform import Platform
@@ -63,6 +63,8 @@ class PromotionDesk:
     def _outcome(self, batch: Batch) -> Outcome:
         platform, opening = self._platform, batch.opening
         files = tuple(batch.files.values())
+        if found := obstacle(files, batch.uploads, platform.settings):
+            return found
         if not files:
             return without_files(accepted=platform.settings.empty_batch == "success")
         schema = platform.schema_of(batch.sandbox, opening.dataset_id)
@@ -81,3 +83,4 @@ class PromotionDesk:
             Step(max(signalled_at + settings.promotion_seconds, self._platform.clock.now()), word)
         )
         self._platform.batches.save(batch)
+        self._platform.batches.drop_uploads(batch)

@@ -50,6 +50,41 @@ class Settings:
     small_file_limit: int = 256_000_000
     """Largest body of one PUT. "256 MB" read as decimal, as the limit of a chunk (512000000) is."""
 
+    chunk_limit: int = 512_000_000
+    """Largest chunk of a large file: "0-512000000 bytes are accepted"."""
+
+    chunk_total: Literal["optional", "required", "refused"] = "optional"
+    """Whether a ``Content-Range`` ends with the size of the whole file. No page shows one: accepted are ``bytes 0-99``,
+    ``bytes 0-99/*`` and ``bytes 0-99/200``; of these the last one only if it is required, the first one only if refused."""
+
+    repeated_chunk: Literal["overlaps", "ignored"] = "overlaps"
+    """Whether a chunk that is sent again, with the very same range, is one too many (the file cannot be completed any more) or
+    is received and ignored. Documented is that overlaps are found at COMPLETE, not what counts as one."""
+
+    received_ranges: Literal["bytes=", "bytes", "bare", "none"] = "bytes="
+    """How HEAD tells which bytes have arrived, which no page shows: ``bytes=0-99,200-299`` (as HTTP writes this header),
+    ``bytes 0-99,200-299``, ``0-99,200-299``, or not at all."""
+
+    file_action_status: Literal[200, 201] = 201
+    """The status of INITIALIZE and COMPLETE of a large file: 201 (guides) or 200 (specification)."""
+
+    path_in_use: Literal["refused", "replaced"] = "refused"
+    """What becomes of INITIALIZE where there is a file or an upload, and of PUT where there is an upload: 400, or what is there
+    is deleted. Undocumented; that PUT replaces a file is documented."""
+
+    second_completion: Literal["refused", "accepted"] = "refused"
+    """Whether a large file can be completed once more, without effect. Undocumented."""
+
+    unfinished_files: Literal["fail", "refused"] = "fail"
+    """What becomes of COMPLETE of a batch with a large file that is not completed: it is accepted and the batch fails, or it is
+    refused with 400. Undocumented."""
+
+    max_batch_files: int = 25_000
+    """Most files of a batch. One with more fails."""
+
+    max_batch_bytes: int = 1_099_511_627_776
+    """Most bytes in all files of a batch. One with more fails."""
+
     external_id_unique: bool = False
     """Whether a second batch with the same ``externalId`` is refused with 409. Documented is an expectation only."""
 
@@ -57,7 +92,8 @@ class Settings:
     """Whether a batch without ``inputFormat`` is refused (specification) or taken for Parquet (overview)."""
 
     bodies: Literal["empty", "json"] = "empty"
-    """What PUT and batch actions answer with: nothing (guides) or a JSON object (specification)."""
+    """What uploads, and actions on files and batches, answer with: nothing (guides) or a JSON object (specification), and to a
+    chunk the header ``Range`` as well."""
 
     created_status: Literal[200, 201] = 200
     """The status of a PUT that creates a file: 200 (guides) or 201 (specification). Replacing is always 200."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sqlite3
@@ -32,6 +33,19 @@ class Store:
     def save(self, kind: str, key: str, body: Any) -> None:
         """Keep an object (a JSON value) under its kind and key."""
         self._database.execute("REPLACE INTO objects VALUES (?, ?, ?)", (kind, key, json.dumps(body)))
+
+    def remove(self, kind: str, keys: Iterable[str]) -> None:
+        """Forget objects."""
+        self._database.executemany(
+            "DELETE FROM objects WHERE kind = ? AND key = ?", ((kind, key) for key in keys)
+        )
+
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Make all that the block saves and removes one change: it happens as a whole or, if the block fails, not at all."""
+        self._database.execute("BEGIN")
+        with self._database:  # commits, or rolls back
+            yield
 
     def load(self, kind: str) -> Iterator[tuple[str, Any]]:
         """Yield key and object of all objects of a kind, by key."""

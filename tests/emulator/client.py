@@ -70,6 +70,32 @@ class Client:
             "PUT", path, data=data, headers={"Content-Type": "application/octet-stream", **headers}
         )
 
+    def file_action(
+        self,
+        batch_id: str,
+        action: str,
+        name: str = "large.json",
+        dataset_id: str = CRM_PROFILES,
+        **headers: str,
+    ) -> requests.Response:
+        """INITIALIZE or COMPLETE a large file."""
+        path = f"import/batches/{batch_id}/datasets/{dataset_id}/files/{name}"
+        sent = {"Content-Type": "application/json", **headers}
+        return self.call("POST", path, params={"action": action}, headers=sent)
+
+    def patch(
+        self, batch_id: str, data: Any, content_range: str | None, name: str = "large.json", **headers: str
+    ) -> requests.Response:
+        """Send a chunk of a large file."""
+        path = f"import/batches/{batch_id}/datasets/{CRM_PROFILES}/files/{name}"
+        sent = {"Content-Type": "application/octet-stream", "Content-Range": content_range, **headers}
+        return self.call("PATCH", path, data=data, headers=sent)
+
+    def head(
+        self, batch_id: str, name: str = "large.json", dataset_id: str = CRM_PROFILES
+    ) -> requests.Response:
+        return self.call("HEAD", f"import/batches/{batch_id}/datasets/{dataset_id}/files/{name}")
+
     def add_dataset(self, fields: dict[str, Any], **more: Any) -> str:
         """Add a dataset whose schema has these fields; return its id."""
         schema = {"title": "Things", "type": "object", "properties": fields, **more}

@@ -143,26 +143,22 @@ def test_head_tells_which_bytes_of_a_file_have_arrived(api: Client) -> None:
     batch_id = api.open()
     for content, arrived in ((b"x" * 1234, "bytes=0-1233"), (b"x", "bytes=0-0"), (b"", None)):
         api.put(batch_id, content, "day=1/part.json")
-        answer = head(api, batch_id, "day=1/part.json")
+        answer = api.head(batch_id, "day=1/part.json")
         assert (answer.status_code, answer.headers.get("Range")) == (200, arrived)
     api.signal(batch_id)
     api.advance(10)
-    assert head(api, batch_id, "day=1/part.json").status_code == 200
+    assert api.head(batch_id, "day=1/part.json").status_code == 200
 
 
 def test_head_does_not_find_what_is_not_there(api: Client, emulator: Emulator) -> None:
     batch_id = api.open()
     api.put(batch_id, b"{}")
-    assert head(api, batch_id, "other.json").status_code == 404
-    assert head(api, batch_id, "part.json", PAGE_VIEWS).status_code == 404
-    assert head(api, "none", "part.json").status_code == 404
-    assert head(Client(emulator, "prod"), batch_id, "part.json").status_code == 404
+    assert api.head(batch_id, "other.json").status_code == 404
+    assert api.head(batch_id, "part.json", PAGE_VIEWS).status_code == 404
+    assert api.head("none", "part.json").status_code == 404
+    assert Client(emulator, "prod").head(batch_id, "part.json").status_code == 404
     api.set(head_of_small_files=False)
-    assert head(api, batch_id, "part.json").status_code == 404
-
-
-def head(api: Client, batch_id: str, name: str, dataset_id: str = CRM_PROFILES) -> requests.Response:
-    return api.call("HEAD", f"import/batches/{batch_id}/datasets/{dataset_id}/files/{name}")
+    assert api.head(batch_id, "part.json").status_code == 404
 
 
 def test_partition_folders_are_kept(api: Client) -> None:

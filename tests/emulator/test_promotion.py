@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from airflow_provider_catalog.emulator.content import parquet_rows
 from airflow_provider_catalog.emulator.seeds import CRM_PROFILES, LOYALTY_MEMBERS
 
 from .client import MULTI_LINE, Client
@@ -210,3 +213,19 @@ def pyarrow_is_installed() -> bool:
     except ImportError:
         return False
     return True
+
+
+def test_a_large_parquet_file_is_not_held_in_memory(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = importlib.import_module("pyarrow.parquet")
+    path = tmp_path / "large.parquet"
+    rows = pyarrow.table({"_id": [os.urandom(1000).hex() for _ in range(2000)]})
+    with parquet.ParquetWriter(path, rows.schema) as writer:
+        for _ in range(8):
+            writer.write_table(rows)
+    before, peak, count = pyarrow.total_allocated_bytes(), 0, 0
+    for _ in parquet_rows(path, PARQUET):
+        count += 1
+        peak = max(peak, pyarrow.total_allocated_bytes() - before)
+    assert count == 16_000
+    assert peak < path.stat().st_size / 3

@@ -8,6 +8,8 @@ from urllib.parse import quote
 import pytest
 from jsonschema import Draft7Validator
 
+from airflow_provider_catalog.emulator.seeds import CRM_PROFILES, LOYALTY_MEMBERS, PAGE_VIEWS
+
 from .client import ORG, Client
 
 CRM = "https://ns.adobe.com/localtenant/schemas/crm_profiles"
@@ -43,6 +45,19 @@ def test_the_schema_of_a_dataset_describes_crm_profiles(api: Client) -> None:
     assert validator.is_valid(record)
     assert not validator.is_valid({"person": {"birthYear": "nineteen-ninety"}})
     assert not validator.is_valid({"homeAddress": {"_schema": {"latitude": 91}}})
+
+
+@pytest.mark.parametrize("dataset_id", [CRM_PROFILES, PAGE_VIEWS, LOYALTY_MEMBERS, None])
+def test_the_way_from_a_dataset_to_its_schema(api: Client, dataset_id: str | None) -> None:
+    wanted = dataset_id or api.add_dataset({"size": {"type": "integer"}})
+    api.advance(1)
+    [dataset] = api.get(f"catalog/dataSets/{wanted}?properties=schemaRef").json().values()
+    reference = dataset["schemaRef"]
+    found = schema(api, reference["id"])
+    assert (found.status_code, found.json()["$id"]) == (200, reference["id"])
+    assert found.json()["properties"]
+    # What the reference itself asks for is the schema with its references left in; of these there are none here.
+    assert schema(api, reference["id"], reference["contentType"]).json() == found.json()
 
 
 @pytest.mark.parametrize(

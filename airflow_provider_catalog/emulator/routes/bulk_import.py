@@ -11,17 +11,21 @@ from starlette.routing import Route
 
 from ..batches import Batch, Json, Opening, StoredFile
 from ..bodies import BYTES, JSON, json_object, require_media_type
+from ..chunks import BadRange, Chunk, named_chunk
+from ..faults import is_lost
 from ..gateway import sandbox_of
 from ..ingestion import (
     act,
     batch_for_upload,
     batch_of_dataset,
+    check_no_upload,
     check_remote_path,
     find_batch,
     open_batch,
     put_file,
     related_objects,
 )
+from ..large_files import complete, initialize, receive_chunk, upload_for_chunk, wrong_length
 from ..lifecycle import Action
 from ..platform import Platform
 from ..problems import problem
@@ -81,17 +85,41 @@ async def create_batch(request: Request) -> Response:
 
 async def put(request: Request) -> Response:
     """``PUT /batches/{id}/datasets/{id}/files/{path}``: upload a file, or replace it."""
-    platform = platform_of(request)
-    path: str = request.path_params["path"]
-    require_media_type(request, BYTES)
-    check_remote_path(path)
-    batch = batch_for_upload(
-        platform, sandbox_of(request), request.path_params["batch"], request.path_params["dataset"]
-    )
+    platform, batch, path = _target(request, BYTES)
+    check_no_upload(platform, batch, path)
     stored = await _receive_file(request, platform, path)
-    created = put_file(platform, batch, stored)
+    if is_lost(request.scope):
+        platform.store.delete([stored.stored_as])
+        created = path not in batch.files
+    else:
+        created = put_file(platform, batch, stored)
     status = platform.settings.created_status if created else 200
-    return _answer(platform, {"name": stored.path, "sizeInBytes": stored.size}, status)
+    return _answer(platform, _file(path, stored.size), status)
+
+
+async def act_on_file(request: Request) -> Response:
+    """``POST /batches/{id}/datasets/{id}/files/{path}?action=``: begin to upload a large file, or complete it."""
+    action = request.query_params.get("action")
+    if action not in ("INITIALIZE", "COMPLETE"):
+        raise problem(400, "The action must be one of INITIALIZE, COMPLETE.")
+    platform, batch, path = _target(request, JSON)
+    size = 0
+    if action == "INITIALIZE":
+        initialize(platform, batch, path)
+    else:
+        size = complete(platform, batch, path).size
+    return _answer(platform, _file(path, size), platform.settings.file_action_status)
+
+
+async def patch(request: Request) -> Response:
+    """``PATCH /batches/{id}/datasets/{id}/files/{path}``: upload a chunk of a large file."""
+    platform, batch, path = _target(request, BYTES)
+    upload = upload_for_chunk(batch, path)
+    chunk = _chunk(request, platform)
+    await receive_chunk(platform, batch, upload, chunk, request.stream(), lost=is_lost(request.scope))
+    if platform.settings.bodies == "empty":
+        return Response()
+    return JSONResponse(_file(path, upload.received), headers=_range_header(platform, upload.ranges))
 
 
 async def head(request: Request) -> Response:
@@ -100,11 +128,13 @@ async def head(request: Request) -> Response:
     batch = batch_of_dataset(
         platform, sandbox_of(request), request.path_params["batch"], request.path_params["dataset"]
     )
-    file = batch.files.get(request.path_params["path"])
-    if file is None or not platform.settings.head_of_small_files:
+    path = request.path_params["path"]
+    if upload := batch.uploads.get(path):
+        return Response(headers=_range_header(platform, upload.ranges))
+    file = batch.files.get(path)
+    if file is None or not (file.chunked or platform.settings.head_of_small_files):
         raise problem(404, f"The batch {batch.id} has no such file.")
-    # How the header is written, no page shows. This is how HTTP writes a range, whose last byte counts.
-    return Response(headers={"Range": f"bytes=0-{file.size - 1}"} if file.size else None)
+    return Response(headers=_range_header(platform, [(0, file.size - 1)] if file.size else []))
 
 
 async def signal(request: Request) -> Response:
@@ -118,10 +148,55 @@ async def signal(request: Request) -> Response:
     return _answer(platform, _signalled(platform, batch), 200)
 
 
+def _target(request: Request, media_type: str) -> tuple[Platform, Batch, str]:
+    """Return where a file is going. Raises Refusal if the body has another media type, or the batch does not take it."""
+    platform = platform_of(request)
+    path: str = request.path_params["path"]
+    require_media_type(request, media_type)
+    check_remote_path(path)
+    batch = batch_for_upload(
+        platform, sandbox_of(request), request.path_params["batch"], request.path_params["dataset"]
+    )
+    return platform, batch, path
+
+
+def _chunk(request: Request, platform: Platform) -> Chunk:
+    """Return the chunk that a request brings, if it says no nonsense about it."""
+    announced = _announced_length(request)
+    if announced is not None and announced > platform.settings.chunk_limit:
+        raise problem(413, f"A chunk has at most {platform.settings.chunk_limit} bytes.")
+    try:
+        chunk = named_chunk(request.headers.get("content-range"), platform.settings.chunk_total)
+    except BadRange as error:
+        raise problem(400, str(error)) from None
+    if announced not in (None, chunk.size):
+        raise wrong_length(chunk)
+    if chunk.size > platform.settings.chunk_limit:
+        raise problem(413, f"A chunk has at most {platform.settings.chunk_limit} bytes.")
+    return chunk
+
+
+def _range_header(platform: Platform, ranges: list[tuple[int, int]]) -> dict[str, str]:
+    form = platform.settings.received_ranges
+    if not ranges or form == "none":
+        return {}
+    prefix = {"bytes=": "bytes=", "bytes": "bytes ", "bare": ""}[form]
+    return {"Range": prefix + ",".join(f"{first}-{last}" for first, last in ranges)}
+
+
+def _file(path: str, size: int) -> Json:
+    return {"name": path, "sizeInBytes": size}
+
+
+def _announced_length(request: Request) -> int | None:
+    length = request.headers.get("content-length")
+    return None if length is None else int(length)
+
+
 async def _receive_file(request: Request, platform: Platform, path: str) -> StoredFile:
-    """Write a request's body to disk, chunk by chunk. Nothing is left of an upload that breaks off."""
+    """Write a request's body to disk, piece by piece. Nothing is left of an upload that breaks off."""
     limit = platform.settings.small_file_limit
-    if int(request.headers.get("content-length", 0)) > limit:
+    if (_announced_length(request) or 0) > limit:
         raise _too_large(limit)
     target = platform.store.new_file()
     size = 0
@@ -208,6 +283,8 @@ on_errors = {ClientDisconnect: client_is_gone}
 routes = [
     Route(_ROOT, create_batch, methods=["POST"]),
     Route(_FILE, put, methods=["PUT"]),
+    Route(_FILE, act_on_file, methods=["POST"]),
+    Route(_FILE, patch, methods=["PATCH"]),
     Route(_FILE, head, methods=["HEAD"]),
     Route(f"{_ROOT}/{{batch}}", signal, methods=["POST"]),
 ]

@@ -27,8 +27,8 @@ async def list_batch_files(request: Request) -> Response:
     """``GET /batches/{id}/files``: the dataset files of a batch; none before it is promoted."""
     platform = platform_of(request)
     batch = find_batch(platform, sandbox_of(request), request.path_params["batch"])
-    items = [_dataset_file(request, platform, batch)] if _promoted(platform, batch) else []
-    return page(request, items)
+    batches = [batch] if _promoted(platform, batch) else []
+    return page(request, batches, lambda each: _dataset_file(request, platform, each))
 
 
 async def get_file(request: Request) -> Response:
@@ -40,8 +40,8 @@ async def get_file(request: Request) -> Response:
         raise problem(404, f"The file {file_id} does not exist.")
     path = request.query_params.get("path")
     if path is None:
-        parts = batch.parts.values()
-        return page(request, [named_file(here(request), each.path, each.path, each.size) for each in parts])
+        address, parts = here(request), list(batch.parts.values())
+        return page(request, parts, lambda part: named_file(address, part.path, part.path, part.size))
     if path not in batch.parts:
         raise problem(404, f"The file {file_id} has no part {path}.")
     return content(request, batch.parts[path])

@@ -25,7 +25,8 @@ async def get_meta(request: Request) -> Response:
     if path in files:
         return content(request, files[path])
     if files and path in ("", *_FOLDERS):
-        return page(request, _entries(request, files, path))
+        address, sizes = here(request), _entries(files, path)
+        return page(request, sorted(sizes), lambda each: _named(address, each, sizes[each]))
     raise problem(404, f"The batch has no meta file {path}.")
 
 
@@ -34,9 +35,8 @@ async def get_failed(request: Request) -> Response:
     files = _files(request, FAILED)
     path = request.query_params.get("path")
     if path is None:
-        return page(
-            request, [named_file(here(request), name, name, files[name].size) for name in sorted(files)]
-        )
+        address = here(request)
+        return page(request, sorted(files), lambda name: named_file(address, name, name, files[name].size))
     if path not in files:
         raise problem(404, f"The batch has no failed file {path}.")
     return content(request, files[path])
@@ -50,13 +50,16 @@ def _files(request: Request, folder: str) -> dict[str, StoredFile]:
     return {file.path.removeprefix(folder): file for file in reports if file.path.startswith(folder)}
 
 
-def _entries(request: Request, files: dict[str, StoredFile], folder: str) -> list[Json]:
-    """Return what lies directly in a folder; folders have no length."""
+def _entries(files: dict[str, StoredFile], folder: str) -> dict[str, int]:
+    """Return the sizes of what lies directly in a folder, by path; folders have no length."""
     sizes = {path: file.size for path, file in files.items()}
     if not folder:
-        sizes = {path: size for path, size in sizes.items() if "/" not in path} | dict.fromkeys(_FOLDERS, 0)
-    inside = sorted(path for path in sizes if not folder or path.startswith(f"{folder}/"))
-    return [named_file(here(request), path, path.rpartition("/")[2], sizes[path]) for path in inside]
+        return {path: size for path, size in sizes.items() if "/" not in path} | dict.fromkeys(_FOLDERS, 0)
+    return {path: size for path, size in sizes.items() if path.startswith(f"{folder}/")}
+
+
+def _named(address: str, path: str, size: int) -> Json:
+    return named_file(address, path, path.rpartition("/")[2], size)
 
 
 routes = [Route(f"{_ROOT}/meta", get_meta), Route(f"{_ROOT}/failed", get_failed)]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 from urllib.parse import quote
 
 from starlette.requests import Request
@@ -13,6 +14,8 @@ from ..batches import Json, StoredFile
 from ..bodies import BYTES
 from ..problems import generic
 from . import base_url, platform_of
+
+Item = TypeVar("Item")
 
 _PAGE = 100
 _RANGE = re.compile(rb"bytes=(\d+)-(\d*)")
@@ -32,7 +35,7 @@ def named_file(href: str, path: str, name: str, size: int) -> Json:
     }
 
 
-def page(request: Request, items: Sequence[Json]) -> Response:
+def page(request: Request, items: Sequence[Item], shown_as: Callable[[Item], Json]) -> Response:
     """Return one page of a list, with a link to the next one if there is more. `count` is the total."""
     start, limit = _parameter(request, "start", 0, None), _parameter(request, "limit", 1, _PAGE)
     path = request.query_params.get("path")
@@ -41,7 +44,8 @@ def page(request: Request, items: Sequence[Json]) -> Response:
     if start + limit < len(items):
         links["next"] = {"href": f"{same}start={start + limit}&limit={limit}"}
     shown = {"limit": limit, "count": len(items)}
-    return JSONResponse({"data": items[start : start + limit], "_page": shown, "_links": links})
+    data = [shown_as(item) for item in items[start : start + limit]]
+    return JSONResponse({"data": data, "_page": shown, "_links": links})
 
 
 def content(request: Request, file: StoredFile) -> Response:

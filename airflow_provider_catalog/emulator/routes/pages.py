@@ -64,13 +64,20 @@ async def batch(request: Request) -> Response:
         raise HTTPException(404)
     link = _dataset_link(platform, found.sandbox, found.opening.dataset_id)
     facts = {"External id": found.external_id, "Sandbox": found.sandbox, "Created": _moment(found.created_at)}
-    files = _table(("File", "Bytes"), ((escape(each.path), each.size) for each in found.files.values()))
+    files = _table(("File", "Bytes"), _files(found))
     errors = _table(("Code", "Description", "Rows"), (_error(each) for each in shown.get("errors", [])))
     reports = reports_of(found, platform.clock.now(), platform.settings.diagnostics_retention)
     told = _table(("File", "Bytes"), ((escape(each.path), each.size) for each in reports))
     content = f"<p>{_status(shown['status'])} in {link}</p>{_facts(facts)}{_facts(shown.get('metrics', {}))}"
     content += f"<h2>Files</h2>{files}<h2>Errors</h2>{errors}<h2>Diagnostics</h2>{told}"
     return _page(f"Batch {found.id}", content)
+
+
+def _files(batch: Batch) -> Iterable[tuple[str | int, ...]]:
+    for file in batch.files.values():
+        yield escape(file.path), file.size
+    for upload in batch.uploads.values():
+        yield f"{escape(upload.path)} (not completed)", upload.received
 
 
 def _datasets(platform: Platform, sandbox: str, batches: list[Batch]) -> str:
