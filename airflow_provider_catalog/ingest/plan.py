@@ -29,7 +29,7 @@ from airflow_provider_catalog.ingest.guardrails import (
     FILES_RECOMMENDED,
     SMALL_FILE_LIMIT,
 )
-from airflow_provider_catalog.ingest.parts import LargeFile, Part, Piece
+from airflow_provider_catalog.ingest.parts import Bounds, LargeFile, Part, Piece
 from airflow_provider_catalog.ingest.sources import SourceFile
 from airflow_provider_catalog.ingest.splitting import (
     LineEdges,
@@ -44,6 +44,9 @@ SHOWN = 20
 NEWLINE = b"\n"
 LINES = {"format": "json"}
 EDGE_READERS = 8
+
+LeftOut = Mapping[str, Bounds]
+NOTHING: LeftOut = {}
 
 
 @dataclass(frozen=True)
@@ -95,19 +98,25 @@ def needs_format(files: Sequence[SourceFile], *, coalesce: bool = False) -> bool
 
 
 def plan_upload(
-    files: Sequence[SourceFile], input_format: Mapping[str, Any] | None, *, coalesce: bool = False
+    files: Sequence[SourceFile],
+    input_format: Mapping[str, Any] | None,
+    *,
+    coalesce: bool = False,
+    left_out: LeftOut = NOTHING,
 ) -> UploadPlan:
     """Decide how files are uploaded.
 
     :param files: what was found.
     :param input_format: the batch's ``inputFormat``, in Adobe's names; None if it is not known.
     :param coalesce: whether small files of JSON lines are joined, those in one partition folder with each other.
+    :param left_out: by the remote names of files of JSON lines, the lines that are not uploaded. A part without any line is none.
     :raises InvalidInputError: the batch would be larger than the platform takes, or a file can't be cut.
     """
     if coalesce and not _is_lines(input_format):
         raise InvalidInputError("coalesce", coalesce, "False, unless the files are JSON lines")
     check_size(files, coalesce=coalesce)
-    uploads = list(_joined(files) if coalesce else _planned(files, input_format))
+    planned = _joined(files, left_out) if coalesce else _planned(files, input_format, left_out)
+    uploads = [each for each in planned if each.size > 0]
     _refuse_clashes(uploads)
     plan = UploadPlan(tuple(uploads))
     _check_limits(files=len(uploads), size=plan.size)
@@ -124,30 +133,33 @@ def _is_lines(input_format: Mapping[str, Any] | None) -> bool:
 
 
 def _planned(
-    files: Sequence[SourceFile], input_format: Mapping[str, Any] | None
+    files: Sequence[SourceFile], input_format: Mapping[str, Any] | None, left_out: LeftOut
 ) -> Iterator[Part | LargeFile]:
     for file in files:
         if file.size <= SMALL_FILE_LIMIT:
-            yield _whole(file)
+            yield _whole(file, left_out)
         elif input_format is None:
             allowed = f"files of at most {SMALL_FILE_LIMIT:,} bytes, since the Catalog does not tell the batch's format"
             raise InvalidInputError("files", file.address, allowed)
         elif _is_lines(input_format):
-            yield from _line_parts(file)
+            yield from _line_parts(file, left_out)
         elif input_format["format"] == "csv":
             yield from _csv_parts(file, CsvDialect.of(input_format))
         else:
             yield LargeFile(file.remote_name, file)
 
 
-def _whole(file: SourceFile) -> Part:
-    return Part(file.remote_name, (Piece(file, ByteRange(0, file.size)),))
+def _whole(file: SourceFile, left_out: LeftOut) -> Part:
+    bounds = left_out.get(file.remote_name, ())
+    how = f"without {len(bounds) // 2:,} range(s) of lines" if bounds else ""
+    return Part(file.remote_name, (Piece(file, ByteRange(0, file.size), bounds),), how)
 
 
-def _line_parts(file: SourceFile) -> Iterator[Part]:
+def _line_parts(file: SourceFile, left_out: LeftOut) -> Iterator[Part]:
     ranges = split_json_lines(file, SMALL_FILE_LIMIT)
+    bounds = left_out.get(file.remote_name, ())
     for name, each in zip(_part_names(file.remote_name, len(ranges)), ranges, strict=True):
-        yield Part(name, (Piece(file, each),), how=_cut(file, each))
+        yield Part(name, (Piece(file, each, bounds),), how=_cut(file, each))
 
 
 def _csv_parts(file: SourceFile, dialect: CsvDialect) -> Iterator[Part]:
@@ -168,17 +180,17 @@ def _part_names(name: str, count: int) -> Iterator[str]:
         yield str(path.with_name(f"{path.stem}.part-{number:05}-of-{count:05}{path.suffix}"))
 
 
-def _joined(files: Sequence[SourceFile]) -> Iterator[Part | LargeFile]:
+def _joined(files: Sequence[SourceFile], left_out: LeftOut) -> Iterator[Part | LargeFile]:
     """Join small files of JSON lines in their order, those of one partition folder with each other."""
     bundles = list(_bundles(files))
     count = sum(len(bundle) > 1 for bundle in bundles)
     numbers = iter(range(1, count + 1))
     for bundle in bundles:
         if len(bundle) == 1:
-            yield from _planned(bundle, LINES)
+            yield from _planned(bundle, LINES, left_out)
         else:
             name = f"joined-{next(numbers):05}-of-{count:05}.json"
-            yield _bundle_part(str(PurePosixPath(bundle[0].remote_name).with_name(name)), bundle)
+            yield _bundle_part(str(PurePosixPath(bundle[0].remote_name).with_name(name)), bundle, left_out)
 
 
 def _bundles(files: Sequence[SourceFile]) -> Iterator[list[SourceFile]]:
@@ -198,17 +210,19 @@ def _bundles(files: Sequence[SourceFile]) -> Iterator[list[SourceFile]]:
         yield bundle
 
 
-def _bundle_part(name: str, bundle: Sequence[SourceFile]) -> Part:
+def _bundle_part(name: str, bundle: Sequence[SourceFile], left_out: LeftOut) -> Part:
     with ThreadPoolExecutor(EDGE_READERS) as readers:
         edges = readers.map(line_edges, bundle)
-        content = tuple(itertools.chain.from_iterable(map(_lines, bundle, edges)))
+        lines = (_lines(file, edge, left_out) for file, edge in zip(bundle, edges, strict=True))
+        content = tuple(itertools.chain.from_iterable(lines))
     return Part(name, content, how=f"{len(bundle):,} files joined")
 
 
-def _lines(file: SourceFile, edges: LineEdges) -> Iterator[Piece | bytes]:
+def _lines(file: SourceFile, edges: LineEdges, left_out: LeftOut) -> Iterator[Piece | bytes]:
     """Give a file's lines, without a byte-order mark, which may stand at a file's beginning only, and each with an end."""
-    if edges.first < file.size:
-        yield Piece(file, ByteRange(edges.first, file.size))
+    piece = Piece(file, ByteRange(edges.first, file.size), left_out.get(file.remote_name, ()))
+    if piece.size > 0:
+        yield piece
         if not edges.ends_with_newline:
             yield NEWLINE
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airflow_provider_catalog.api.errors import FileChangedError, InvalidInputError
 from airflow_provider_catalog.ingest import guardrails, plan
@@ -37,9 +39,9 @@ def contents(found: UploadPlan) -> dict[str, bytes]:
     return {each.remote_name: sent(each) for each in found.uploads if isinstance(each, Part)}
 
 
-def sent(part: Part) -> bytes:
+def sent(part: Part, block: int = 7) -> bytes:
     with contextlib.closing(part.open()) as reader:
-        content = b"".join(map(bytes, iter(lambda: reader.read(7), b"")))
+        content = b"".join(map(bytes, iter(lambda: reader.read(block), b"")))
         assert len(reader) == part.size == len(content)
     return content
 
@@ -291,3 +293,49 @@ def test_a_part_holds_one_file_open_at_a_time(folder: Path) -> None:
     watched = [Watched(each.source, each.range) for each in part.content if isinstance(each, Piece)]
     assert sent(replace(part, content=tuple(watched))) == lines(1) * 3
     assert all(each._file.closed for each in opened)
+
+
+class TestLinesThatAreLeftOut:
+    """What is uploaded is what is left, byte for byte."""
+
+    @given(
+        kept=st.lists(st.booleans(), min_size=1, max_size=40),
+        limit=st.integers(11, 120),
+        block=st.integers(1, 50),
+        coalesce=st.booleans(),
+    )
+    def test_are_not_sent(
+        self,
+        kept: list[bool],
+        limit: int,
+        block: int,
+        coalesce: bool,
+        tmp_path_factory: pytest.TempPathFactory,
+    ) -> None:
+        folder = tmp_path_factory.mktemp("rows")
+        (folder / "a").write_bytes(lines(len(kept)))
+        (folder / "b").write_bytes(lines(2, 500))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(plan, "SMALL_FILE_LIMIT", limit)
+            found = planned([folder / "a", folder / "b"], left_out={"a": bounds(kept)}, coalesce=coalesce)
+        uploaded = b"".join(sent(each, block) for each in found.uploads if isinstance(each, Part))
+        left = b"".join(lines(1, number) for number, is_kept in enumerate(kept) if is_kept)
+        assert uploaded == left + lines(2, 500)
+        assert found.size == len(uploaded)
+        assert all(0 < each.size <= limit for each in found.uploads)
+
+    def test_make_another_batch_of_it(self, folder: Path) -> None:
+        (folder / "a").write_bytes(lines(3))
+        assert planned("a", left_out={"a": (0, 11)}).identity != planned("a").identity
+
+
+def bounds(kept: list[bool]) -> tuple[int, ...]:
+    """Give where the lines that are not kept begin and end, neighbours as one range."""
+    found: list[int] = []
+    for number, is_kept in enumerate(kept):
+        start, end = number * 11, number * 11 + 11
+        if not is_kept and found and found[-1] == start:
+            found[-1] = end
+        elif not is_kept:
+            found += [start, end]
+    return tuple(found)
