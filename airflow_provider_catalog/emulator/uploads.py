@@ -84,10 +84,10 @@ class Upload:
             yield arrival
 
     def settle(self, arrival: Arrival, store: Store) -> None:
-        """Put the bytes of a whole chunk into their place, and count it. Of overlapping ones the first stays."""
+        """Put the bytes of a whole chunk into their place, and count it."""
         arrival.close()
         chunk = arrival.chunk
-        if arrival.apart and not any(chunk.overlaps(other) for other in self.chunks):
+        if arrival.apart:
             self._take_place(chunk)
             with arrival.apart.open("rb") as source, store.file(self.stored_as).open("r+b") as target:
                 target.seek(chunk.first)

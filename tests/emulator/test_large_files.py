@@ -6,8 +6,9 @@ import contextlib
 import itertools
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -51,6 +52,12 @@ def promoted(api: Client, batch_id: str, name: str = "large.json") -> bytes:
     api.advance(10)
     assert api.status(batch_id) == "success"
     return api.get(f"export/files/{batch_id}-1?path={name}").content
+
+
+def files_of(emulator: Emulator, batch_id: str) -> dict[str, Any]:
+    batch = emulator.platform.batches.find(batch_id)
+    assert batch
+    return dict(batch.files)
 
 
 def stored(emulator: Emulator) -> list[Path]:
@@ -236,8 +243,7 @@ def test_a_chunk_beyond_the_end_that_is_named_later_is_found_at_completion(api: 
 
 def test_a_chunk_has_at_most_512_million_bytes(api: Client, emulator: Emulator) -> None:
     batch_id = begin(api)
-    path = f"/data/foundation/import/batches/{batch_id}/datasets/{CRM_PROFILES}/files/large.json"
-    answer = raw_patch(emulator, api, path, "bytes 0-512000000", 512_000_001)
+    answer = announced(emulator, api, batch_id, 512_000_001, "bytes 0-512000000")
     assert answer.startswith(b"HTTP/1.1 413")
     api.set(chunk_limit=100)
     assert send(api, batch_id, 0, 99).status_code == 200
@@ -245,19 +251,27 @@ def test_a_chunk_has_at_most_512_million_bytes(api: Client, emulator: Emulator) 
     assert api.patch(batch_id, iter([b"x" * 101]), "bytes 100-200").status_code == 413
 
 
-def raw_patch(emulator: Emulator, api: Client, path: str, content_range: str, length: int) -> bytes:
+def announced(
+    emulator: Emulator,
+    api: Client,
+    batch_id: str,
+    length: int,
+    content_range: str | None,
+    method: str = "PATCH",
+) -> bytes:
     """Announce a body that is never sent; return the beginning of the answer."""
     where = urlsplit(emulator.url)
+    path = f"/data/foundation/import/batches/{batch_id}/datasets/{CRM_PROFILES}/files/large.json"
     headers = {
         **api.session.headers,
         "Host": where.netloc,
         "Content-Type": "application/octet-stream",
-        "Content-Range": content_range,
         "Content-Length": str(length),
+        **({"Content-Range": content_range} if content_range else {}),
     }
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     with socket.create_connection((where.hostname, where.port), timeout=10) as connection:
-        connection.sendall(f"PATCH {path} HTTP/1.1\r\n{head}\r\n".encode())
+        connection.sendall(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode())
         return connection.recv(4096)
 
 
@@ -274,7 +288,8 @@ def test_a_chunk_that_breaks_off_counts_for_nothing(api: Client, emulator: Emula
 
 def test_a_chunk_that_breaks_off_spoils_none_that_is_there(api: Client, emulator: Emulator) -> None:
     batch_id = begin(api)
-    send_all(api, batch_id, (0, 199), (200, 399))
+    for first, last in ((0, 199), (200, 399)):
+        api.patch(batch_id, ROWS[first : last + 1], f"bytes {first}-{last}")
     broken_off(api, batch_id, 100, 299)
     broken_off(api, batch_id, 400, 499)
     assert complete(api, batch_id).status_code == 201
@@ -355,18 +370,52 @@ class Slow:
         assert true()
 
 
-def test_a_chunk_that_ends_after_its_file_is_refused(api: Client, emulator: Emulator) -> None:
+def meanwhile(act: Callable[[], object], data: bytes) -> Iterator[bytes]:
+    """A body during which something else happens."""
+    yield data[:1]
+    act()
+    yield data[1:]
+
+
+@pytest.mark.parametrize("first", [350, 400])
+def test_a_chunk_that_ends_after_its_file_is_refused(api: Client, emulator: Emulator, first: int) -> None:
     batch_id = begin(api)
     other = Client(emulator)
 
-    def body() -> Iterator[bytes]:
-        yield b"?"
-        send_all(other, batch_id, *QUARTERS)
+    def finish() -> None:
+        for quarter in QUARTERS:
+            other.patch(batch_id, ROWS[quarter[0] : quarter[1] + 1], "bytes {}-{}".format(*quarter))
         assert complete(other, batch_id).status_code == 201
-        yield b"?" * 99
 
-    assert api.patch(batch_id, body(), "bytes 350-449").status_code == 400
+    late = api.patch(batch_id, meanwhile(finish, b"?" * 100), f"bytes {first}-{first + 99}")
+    assert late.status_code == 400
     assert promoted(api, batch_id) == ROWS
+
+
+def test_a_chunk_that_ends_after_its_batch_is_refused(api: Client, emulator: Emulator) -> None:
+    batch_id = begin(api)
+    abandon = partial(api.advance, 86_401)
+    assert api.patch(batch_id, meanwhile(abandon, ROWS[:100]), "bytes 0-99").status_code == 400
+
+
+def test_a_chunk_is_held_to_the_size_that_was_said_while_it_arrived(api: Client, emulator: Emulator) -> None:
+    batch_id = begin(api)
+    other = partial(Client(emulator).patch, batch_id, ROWS[100:200], "bytes 100-199/500")
+    assert api.patch(batch_id, meanwhile(other, ROWS[:100]), "bytes 0-99/400").status_code == 400
+    assert api.head(batch_id).headers["Range"] == "bytes=100-199"
+
+
+def test_what_cannot_be_taken_is_refused_before_its_body_has_arrived(api: Client, emulator: Emulator) -> None:
+    batch_id = begin(api)
+    send_all(api, batch_id, (0, 99))
+    for method, length, content_range in (
+        ("PUT", 100, None),
+        ("PATCH", 99, "bytes 100-199/400"),
+        ("PATCH", 100, "bytes 100-199/500"),
+        ("PATCH", 100, "bytes 100-199/150"),
+    ):
+        answer = announced(emulator, api, batch_id, length, content_range, method)
+        assert answer.startswith(b"HTTP/1.1 400"), (method, length, content_range)
 
 
 def test_a_lost_chunk_is_answered_as_if_it_had_arrived(api: Client) -> None:
@@ -468,7 +517,9 @@ def test_a_file_in_one_piece_takes_no_chunks(api: Client) -> None:
     batch_id = api.open()
     api.put(batch_id, ROWS, "large.json")
     assert send(api, batch_id, 0, 99).status_code == 400
-    assert complete(api, batch_id).status_code == 400
+    for setting in ("refused", "accepted"):
+        api.set(second_completion=setting)
+        assert complete(api, batch_id).status_code == 400
     assert promoted(api, batch_id) == ROWS
 
 
@@ -512,6 +563,15 @@ def test_a_file_in_one_piece_beside_an_upload(
         assert complete(api, batch_id).status_code == 201
     assert promoted(api, batch_id) == ROWS
     assert len(stored(emulator)) == 1
+
+
+def test_a_file_in_one_piece_that_ends_after_an_upload_has_begun(api: Client, emulator: Emulator) -> None:
+    batch_id = api.open()
+    begun = partial(Client(emulator).file_action, batch_id, "INITIALIZE")
+    assert api.put(batch_id, meanwhile(begun, OTHER), "large.json").status_code == 400
+    send_all(api, batch_id, *QUARTERS)
+    assert complete(api, batch_id).status_code == 201
+    assert promoted(api, batch_id) == ROWS
 
 
 def test_a_file_in_one_piece_replaces_a_completed_large_one(api: Client, emulator: Emulator) -> None:
@@ -596,16 +656,24 @@ def test_chunks_survive_a_restart(tmp_path: Path) -> None:
         dropped = begin(before)
         send_all(before, dropped, QUARTERS[0])
         before.signal(dropped, "ABORT")
+        before.put(batch_id, ROWS, "small.json")
+        before.set(path_in_use="replaced")
+        before.put(batch_id, OTHER, "begun-anew.json")
+        before.file_action(batch_id, "INITIALIZE", "begun-anew.json")
     with running(data_dir=tmp_path) as again:
         after = Client(again)
         assert after.head(batch_id).headers["Range"] == "bytes=0-99,300-399"
         assert after.head(dropped).status_code == 404
+        assert set(files_of(again, batch_id)) == {"small.json"}
+        assert after.patch(batch_id, ROWS, "bytes 0-399", "begun-anew.json").status_code == 200
+        assert after.file_action(batch_id, "COMPLETE", "begun-anew.json").status_code == 201
         send_all(after, batch_id, QUARTERS[1], QUARTERS[2])
         assert complete(after, batch_id).status_code == 201
     with running(data_dir=tmp_path) as once_more:
         last = Client(once_more)
         assert last.head(batch_id).headers["Range"] == "bytes=0-399"
-        assert promoted(last, batch_id) == ROWS
+        for name in ("large.json", "small.json", "begun-anew.json"):
+            assert promoted(last, batch_id, name) == ROWS
 
 
 def test_the_page_of_a_batch_shows_what_has_arrived(api: Client) -> None:
