@@ -33,7 +33,7 @@ AS_OF_2_11 = "2026-03-30"
 """Airflow 2.11 is tested with what its users have: the versions of the month of its last release."""
 
 # In pytest 9.2 xdist 3.8 does not keep together what is to run in one process, and does not say so.
-TEST_TOOLS = ("pytest>=9,<9.2", "pytest-xdist", "hypothesis", "pyarrow", "psycopg2-binary")
+TEST_TOOLS = ("pytest>=9,<9.2", "pytest-xdist", "hypothesis", "jsonschema-rs", "pyarrow", "psycopg2-binary")
 LINT_TOOLS = ("mypy", "ruff", "types-requests", "types-jsonschema")
 
 

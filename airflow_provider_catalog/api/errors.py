@@ -10,6 +10,7 @@
     ├── UnreachableError         no usable answer came
     ├── OutcomeUnknownError      a batch was asked for; whether it exists is not known
     ├── LostSightError           nothing useful was heard of a batch for too long
+    ├── InvalidRecordsError      records do not fit the dataset's schema; nothing was sent
     ├── FileChangedError         a source file changed while it was uploaded
     └── BatchError               something about one batch
         ├── BatchFailedError         the platform gave it up
@@ -176,6 +177,29 @@ class LostSightError(CatalogError):
     def permanent(self) -> bool:
         """False: the platform may be back at the next try."""
         return False
+
+
+class InvalidRecordsError(CatalogError):
+    """Records, or the columns of a Parquet file, do not fit the schema of the dataset. Nothing was sent.
+
+    :param summary: how much was looked at, and how much of it is wrong.
+    :param examples: the first errors, one text each; without any value of a record.
+    :param counts: all errors by kind: a text and how often it came.
+    """
+
+    def __init__(self, summary: str, examples: tuple[str, ...], counts: tuple[tuple[str, int], ...]) -> None:
+        super().__init__(summary, examples, counts)
+        self.summary = summary
+        self.examples = examples
+        self.counts = counts
+
+    def __str__(self) -> str:
+        parts = [self.summary]
+        if self.examples:
+            parts.append("The first: " + "; ".join(self.examples) + ".")
+        if self.counts:
+            parts.append("All: " + "; ".join(f"{count:,} x {kind}" for kind, count in self.counts) + ".")
+        return " ".join(parts)
 
 
 class FileChangedError(CatalogError):
