@@ -6,7 +6,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-UNKNOWN_FIELD = "unknown"
+UNKNOWN = "unknown"
+
+Names = Collection[str] | None
 
 
 @dataclass(frozen=True)
@@ -27,28 +29,34 @@ class Flaw:
         """The JSON pointer (RFC 6901) to the value in the record."""
         return _pointer(map(str, self.path))
 
-    def public_pointer(self, names: Collection[str]) -> str:
+    def public_pointer(self, names: Names) -> str:
         """Give the pointer with ``*`` for each name that is not in the schema: keys of a map may be customers.
 
-        :param names: those of the schema.
+        :param names: those of the schema; None shows all names.
         """
-        return _pointer(str(step) if isinstance(step, int) or step in names else "*" for step in self.path)
+        return _pointer(str(step) if isinstance(step, int) else _shown(step, names) for step in self.path)
 
-    def kind(self, names: Collection[str]) -> str:
+    def kind(self, names: Names) -> str:
         """Give the same text for the same flaw, wherever in an array or a map.
 
-        :param names: those of the schema.
+        :param names: those of the schema; None shows all names.
         """
-        pointer = _pointer(step if isinstance(step, str) and step in names else "*" for step in self.path)
+        pointer = _pointer("*" if isinstance(step, int) else _shown(step, names) for step in self.path)
         return f"{pointer or 'the record'} {self.message}"
 
-    def advice(self, names: Collection[str]) -> str:
+    def advice(self, names: Names) -> str:
         """Name the field of the schema that an unknown one may be meant to be.
 
-        :param names: those of the schema.
+        :param names: those of the schema; None shows all names.
         """
-        similar = get_close_matches(str(self.path[-1]), names, 1) if self.keyword == UNKNOWN_FIELD else []
+        if self.keyword != UNKNOWN or names is None:
+            return ""
+        similar = get_close_matches(str(self.path[-1]), names, 1)
         return f" (a similar one is {similar[0]})" if similar else ""
+
+
+def _shown(name: str, names: Names) -> str:
+    return name if names is None or name in names else "*"
 
 
 def _pointer(steps: Iterable[str]) -> str:

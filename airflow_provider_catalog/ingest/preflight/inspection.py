@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from airflow_provider_catalog.api.errors import InvalidInputError, InvalidRecordsError
 from airflow_provider_catalog.api.payloads import InputFormat, input_format_payload
 from airflow_provider_catalog.ingest.preflight.drops import ByteRanges, write_down
-from airflow_provider_catalog.ingest.preflight.flaws import Flaw
+from airflow_provider_catalog.ingest.preflight.flaws import Flaw, Names
 from airflow_provider_catalog.ingest.preflight.parquet import compare_columns
 from airflow_provider_catalog.ingest.preflight.records import Record, Tick, json_lines, multiline_json
 from airflow_provider_catalog.ingest.preflight.translation import Translation, translate
@@ -167,8 +167,7 @@ class _Inspection:
             self._stop()
             self._checked += 1
             # Names of columns are no customers', so all may be shown.
-            flaws = compare_columns(source, fields)
-            self._note(source.address, flaws, {str(step) for flaw in flaws for step in flaw.path})
+            self._note(source.address, compare_columns(source, fields), None)
 
     def read(
         self, sources: Sequence[SourceFile], layout: str, translation: Translation, sample: float
@@ -198,7 +197,7 @@ class _Inspection:
             tuple(self._emptied) if self._dropped else (),
         )
 
-    def _note(self, place: str, flaws: Sequence[Flaw], names: frozenset[str] | set[str]) -> None:
+    def _note(self, place: str, flaws: Sequence[Flaw], names: Names) -> None:
         self._invalid += bool(flaws)
         self._counts.update(flaw.kind(names) for flaw in flaws)
         for flaw in flaws[: ERRORS_SHOWN - len(self._examples)]:

@@ -9,7 +9,7 @@ from contextlib import closing
 from typing import Any
 
 from airflow_provider_catalog.api.errors import InvalidInputError
-from airflow_provider_catalog.ingest.preflight.flaws import UNKNOWN_FIELD, Flaw
+from airflow_provider_catalog.ingest.preflight.flaws import UNKNOWN, Flaw
 from airflow_provider_catalog.ingest.preflight.xdm import ANYTHING, Field, Kind
 from airflow_provider_catalog.ingest.sources import SourceFile
 
@@ -88,7 +88,7 @@ def _compare_fields(
         present.add(name)
         described = field.properties.get(name, field.others)
         if described is None:
-            yield Flaw(UNKNOWN_FIELD, "is not in the schema", (*path, name))
+            yield Flaw(UNKNOWN, "is not in the schema", (*path, name))
         else:
             yield from _compare(described, kind, (*path, name))
     for name in field.required:

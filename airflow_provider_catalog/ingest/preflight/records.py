@@ -24,6 +24,9 @@ BLOCK_BYTES = 1024 * 1024
 # A line that is longer could not be sent, since files are split at line ends only.
 LONGEST_RECORD = SMALL_FILE_LIMIT
 
+# Characters that can complete a word or an escape that is cut in two.
+LONGEST_TOKEN = 16
+
 SPACE = re.compile(r"[ \t\r\n]*")
 
 Wanted = Callable[[int], bool]
@@ -117,7 +120,7 @@ def _reason(error: ValueError | RecursionError | Unreadable) -> str:
         return str(error)
     if isinstance(error, json.JSONDecodeError):
         # Some of these end with a character of the text.
-        return f"is not JSON ({error.msg.partition(':')[0]})"
+        return f"is not JSON ({error.msg.partition(': ')[0]})"
     if isinstance(error, UnicodeDecodeError):
         return "is not UTF-8"
     return "is not readable (too many levels, or a number with too many digits)"
@@ -224,7 +227,7 @@ class _Text:
     def value(self) -> Any:
         """Take the next value."""
         self.peek()
-        complaint, more = None, BLOCK_BYTES
+        complaint, more = None, max(BLOCK_BYTES, LONGEST_TOKEN)
         while True:
             try:
                 value, end = DECODER.raw_decode(self._buffer, self._at)

@@ -30,6 +30,9 @@ NOT_NULL = ["string", "number", "boolean", "object", "array"]
 
 JsonSchema = dict[str, Any]
 
+# Of a field that the schema does not name, only the absence is fine.
+UNKNOWN_FIELD: JsonSchema = {"type": "null", "$comment": "is not in the schema"}
+
 
 @dataclass(frozen=True)
 class Test:
@@ -130,7 +133,7 @@ class _Translator:
                 for name, pattern in readable.items()
             }
         if field.others is None and len(readable) == len(field.patterns):
-            translated["additionalProperties"] = False
+            translated["additionalProperties"] = UNKNOWN_FIELD
         elif field.others is not None and field.others != Field():
             translated["additionalProperties"] = self._field(field.others, nullable=True)
         return translated
@@ -310,7 +313,7 @@ def _whole_bounds(rules: Mapping[str, Any], kind: Kind) -> tuple[int, int]:
     lower += [math.floor(rules["exclusiveMinimum"]) + 1] if "exclusiveMinimum" in rules else []
     upper = [math.floor(rules["maximum"])] if "maximum" in rules else []
     upper += [math.ceil(rules["exclusiveMaximum"]) - 1] if "exclusiveMaximum" in rules else []
-    return max(least, *lower), min(most, *upper)
+    return max([least, *lower]), min([most, *upper])
 
 
 def _bounds_before_cutting(least: int, most: int) -> JsonSchema:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,8 +15,8 @@ from jsonschema import Draft7Validator, FormatChecker
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
-from airflow_provider_catalog.ingest.preflight.flaws import UNKNOWN_FIELD, Flaw
-from airflow_provider_catalog.ingest.preflight.translation import Test, Translation
+from airflow_provider_catalog.ingest.preflight.flaws import UNKNOWN, Flaw
+from airflow_provider_catalog.ingest.preflight.translation import UNKNOWN_FIELD, Test, Translation
 
 FAST_LIBRARY = "jsonschema_rs"
 
@@ -105,9 +104,8 @@ def _flaws(error: Any, tests: Mapping[str, Test]) -> Iterator[Flaw]:
     elif word == "required":
         for name in _missing(error):
             yield Flaw("required", "is required, but missing", (*path, name))
-    elif word == "additionalProperties":
-        for name in _unknown(error, schema):
-            yield Flaw(UNKNOWN_FIELD, "is not in the schema", (*path, name))
+    elif schema == UNKNOWN_FIELD:
+        yield Flaw(UNKNOWN, schema["$comment"], path)
     elif word == "type" and error.instance is None:
         yield Flaw("required", "is required, but null", path)
     elif word == "anyOf":
@@ -124,12 +122,3 @@ def _violated(error: Any) -> str:
 
 def _missing(error: Any) -> list[str]:
     return [name for name in error.validator_value if name not in error.instance]
-
-
-def _unknown(error: Any, schema: Mapping[str, Any]) -> list[str]:
-    patterns = schema.get("patternProperties", {})
-    return [
-        name
-        for name in error.instance
-        if name not in schema["properties"] and not any(re.search(each, name) for each in patterns)
-    ]
