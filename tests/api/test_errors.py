@@ -21,6 +21,7 @@ from airflow_provider_catalog.api.errors import (
     Failure,
     FileChangedError,
     InvalidInputError,
+    InvalidRecordsError,
     LostSightError,
     NoDiagnosticsError,
     NotFoundError,
@@ -74,6 +75,8 @@ EXAMPLES: list[tuple[CatalogError, bool, str]] = [
      "It rained. The platform may have opened a batch all the same; left alone, it stays empty and is abandoned by the "
      "platform."),
     (LostSightError("Nothing was heard."), False, "Nothing was heard."),
+    (InvalidRecordsError("2 of 3 are wrong.", ("a.json line 1: is no JSON", "b.json line 2, /a: null"), (("/a null", 1000),)),
+     True, "2 of 3 are wrong. The first: a.json line 1: is no JSON; b.json line 2, /a: null. All: 1,000 x /a null."),
     (FileChangedError("It grew."), False, "It grew."),
     (BatchFailedError(BATCH), True, "Batch B1 ended as 'failed'. Errors: 106: An empty file."),
     (BatchStalledError(BATCH), True,
