@@ -29,7 +29,11 @@ from airflow_provider_catalog.api.validation import check_request
 
 IMPORT = "/data/foundation/import"
 CATALOG = "/data/foundation/catalog"
+REGISTRY = "/data/foundation/schemaregistry"
 SANDBOXES = "/data/foundation/sandbox-management/"
+
+# Adobe's own schemas; those of a customer, ad-hoc ones too, have the tenant's id in the place of "xdm".
+GLOBAL_SCHEMAS = "https://ns.adobe.com/xdm/"
 
 PAGE_SIZE = 100
 IDS_PER_LOOK_UP = 20
@@ -286,6 +290,27 @@ class CatalogClient:
         params = {"orderBy": "asc:created"} | ({"name": name} if name is not None else {})
         for dataset_id, record in self._pages("dataSets", params):
             yield Dataset.parse(dataset_id, record)
+
+    # Schema Registry: https://developer.adobe.com/experience-platform-apis/references/schema-registry/
+
+    def get_schema(self, schema_id: str, version: int = 1) -> Mapping[str, Any]:
+        """Fetch an XDM schema, with everything that it refers to written out.
+
+        :param schema_id: its ``$id``, as a dataset names it.
+        :param version: its major version; the newest minor one is given.
+        :raises NotFoundError: the Schema Registry does not know it.
+        """
+        if not schema_id.startswith("https://"):
+            raise InvalidInputError("schema_id", schema_id, "the address that is a schema's $id")
+        container = "global" if schema_id.startswith(GLOBAL_SCHEMAS) else "tenant"
+        url = f"{self.settings.host}{REGISTRY}/{container}/schemas/{quote(schema_id, safe='')}"
+        accept = f"application/vnd.adobe.xed-full+json; version={version}"
+        answer: Mapping[str, Any] = self._transport.send(
+            Call("GET", url, Repeat.SAFE, headers={"Accept": accept}, answer="schema")
+        )
+        return answer
+
+    # Sandboxes: https://developer.adobe.com/experience-platform-apis/references/sandbox/
 
     def list_sandboxes(self) -> tuple[str, ...]:
         """Give the names of the sandboxes that the credential may use."""

@@ -12,6 +12,7 @@
     ├── UploadUnknownError       a part of a file was sent; whether the platform has it is not known
     ├── LostSightError           nothing useful was heard of a batch for too long
     ├── SourceError              a source file could not be read
+    ├── InvalidRecordsError      records do not fit the dataset's schema; nothing was sent
     ├── FileChangedError         a source file changed while it was uploaded
     ├── FileSpoiledError         what the platform has of a large file can't become the whole of it any more
     ├── StoppedError             an upload was stopped
@@ -198,6 +199,29 @@ class SourceError(CatalogError):
     def permanent(self) -> bool:
         """False: its store may be in better health at the next try."""
         return False
+
+
+class InvalidRecordsError(CatalogError):
+    """Records, or the columns of a Parquet file, do not fit the schema of the dataset. Nothing was sent.
+
+    :param summary: how much was looked at, and how much of it is wrong.
+    :param examples: the first errors, one text each; without any value of a record.
+    :param counts: all errors by kind: a text and how often it came.
+    """
+
+    def __init__(self, summary: str, examples: tuple[str, ...], counts: tuple[tuple[str, int], ...]) -> None:
+        super().__init__(summary, examples, counts)
+        self.summary = summary
+        self.examples = examples
+        self.counts = counts
+
+    def __str__(self) -> str:
+        parts = [self.summary]
+        if self.examples:
+            parts.append("The first: " + "; ".join(self.examples) + ".")
+        if self.counts:
+            parts.append("All: " + "; ".join(f"{count:,} x {kind}" for kind, count in self.counts) + ".")
+        return " ".join(parts)
 
 
 class FileChangedError(CatalogError):

@@ -7,6 +7,7 @@ parsed permissively: what can't be read is absent, never an error.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -16,6 +17,8 @@ from airflow_provider_catalog.api.statuses import Phase, phase_of
 
 DESCRIPTION_LIMIT = 300
 ERRORS_SHOWN = 10
+
+MAJOR_VERSION = re.compile(r"version=\"?(\d{1,9})", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -149,22 +152,26 @@ class Dataset:
     :param id: its id.
     :param name: its display name.
     :param schema_id: the ``$id`` of its XDM schema.
+    :param schema_version: the major version of that.
     :param tags: its tags, each with a tuple of texts.
     """
 
     id: str
     name: str | None = None
     schema_id: str | None = None
+    schema_version: int | None = None
     tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, dataset_id: str, record: Mapping[str, Any]) -> Dataset:
         """Read a Catalog record."""
-        schema = record.get("schemaRef")
+        reference = record.get("schemaRef")
+        schema = reference if isinstance(reference, Mapping) else {}
         return cls(
             id=dataset_id,
             name=_text(record.get("name")),
-            schema_id=_text(schema.get("id")) if isinstance(schema, Mapping) else None,
+            schema_id=_text(schema.get("id")),
+            schema_version=_major_version(schema.get("contentType")),
             tags=_tags(record.get("tags")),
         )
 
@@ -233,6 +240,12 @@ def _seconds_of_date(text: str) -> float | None:
     except ValueError:
         return None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _major_version(content_type: object) -> int | None:
+    """Read the end of ``application/vnd.adobe.xed+json;version=1``."""
+    match = MAJOR_VERSION.search(content_type) if isinstance(content_type, str) else None
+    return int(match[1]) if match else None
 
 
 def _tags(value: object) -> dict[str, tuple[str, ...]]:

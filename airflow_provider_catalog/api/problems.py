@@ -51,6 +51,7 @@ ADVICE_BY_STATUS = {
     401: "Check the credentials of the connection.",
     403: "Check that the credential's role may use this dataset and this sandbox.",
     404: "Check the id, and that it belongs to the sandbox of the connection.",
+    406: "Check that the Schema Registry has this version of the dataset's schema.",
     409: "The state has changed meanwhile: look at the batch and decide anew.",
     412: "The object has changed meanwhile: look at it and decide anew.",
     413: "Split the data into smaller files.",
