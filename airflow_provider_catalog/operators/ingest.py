@@ -31,10 +31,12 @@ if TYPE_CHECKING:
     from airflow_provider_catalog.ingest.ingestion import Ingestion
     from airflow_provider_catalog.ingest.plan import UploadPlan
     from airflow_provider_catalog.ingest.rejected import RejectedLimit
+    from airflow_provider_catalog.ingest.sources import SourceFile
     from airflow_provider_catalog.ingest.waiting import Patience
 
 BATCH_ID_KEY = "batch_id"
 RERUNS = ("replace", "append", "skip")
+INVALID = ("fail", "drop", "warn")
 
 # The trigger keeps the deadline itself, with a last look; Airflow's own is for a triggerer that is gone.
 BACKSTOP = timedelta(minutes=5)
@@ -60,6 +62,12 @@ class IngestFilesOperator(CatalogOperator):
     :param fail_on_rejected: from how many rejected rows (``100``) or what share of them (``0.01`` or ``"1%"``) a promoted batch
         counts as a failure, as in ``BatchSensor`` (templated).
     :param external_id: a name of your own for the batch, different in each run, in place of a derived one (templated).
+    :param validate: ``schema``: hold all records against the dataset's schema before anything is sent, as the platform would
+        (json, multiline-json), or compare the columns (parquet). Nothing is validated unless given.
+    :param on_invalid: what happens if some do not fit: ``fail``, ``warn``, or ``drop`` (of JSON lines, those are not uploaded).
+    :param invalid_records_path: with ``drop``, where these lines are written with the reasons, as JSON lines: a local path or an
+        address of ``ObjectStoragePath`` (templated). They hold customers' data, and are written nowhere else.
+    :param validate_share: the share of records that is validated, for huge files; 1, all of them, unless given.
     :param coalesce: whether small files of JSON lines are joined before they are uploaded.
     :param max_parallel_uploads: how many requests upload at the same time, 1 to 32.
     :param on_rerun: what happens to the data that the task loaded before it was cleared: ``replace`` (the new batch takes their
@@ -85,6 +93,7 @@ class IngestFilesOperator(CatalogOperator):
         "partial_ingestion_percent",
         "fail_on_rejected",
         "external_id",
+        "invalid_records_path",
     )
     operator_extra_links = (DatasetLink(),)
 
@@ -99,6 +108,10 @@ class IngestFilesOperator(CatalogOperator):
         partial_ingestion_percent: float | str | XComArg | None = None,
         fail_on_rejected: float | str | XComArg | None = None,
         external_id: str | XComArg | None = None,
+        validate: str | None = None,
+        on_invalid: str = "fail",
+        invalid_records_path: str | os.PathLike[str] | XComArg | None = None,
+        validate_share: float = 1.0,
         coalesce: bool = False,
         max_parallel_uploads: int = 4,
         on_rerun: str = "replace",
@@ -120,6 +133,14 @@ class IngestFilesOperator(CatalogOperator):
         self.partial_ingestion_percent: Any = partial_ingestion_percent
         self.fail_on_rejected: Any = fail_on_rejected
         self.external_id: Any = external_id
+        if validate not in (None, "schema"):
+            raise ValueError(f"validate: got {validate!r}, expected None or 'schema'")
+        if on_invalid not in INVALID:
+            raise ValueError(f"on_invalid: got {on_invalid!r}, expected one of {', '.join(INVALID)}")
+        self.validate = validate
+        self.on_invalid = on_invalid
+        self.invalid_records_path: Any = invalid_records_path
+        self.validate_share = validate_share
         self.coalesce = coalesce
         self.max_parallel_uploads = max_parallel_uploads
         if on_rerun not in RERUNS:
@@ -225,17 +246,28 @@ class IngestFilesOperator(CatalogOperator):
         )
 
     def _planned(self, context: Context, input_format: Mapping[str, Any]) -> Callable[[], UploadPlan]:
-        from airflow_provider_catalog.hooks.stores import connect
-        from airflow_provider_catalog.ingest.files import find_files
-        from airflow_provider_catalog.ingest.plan import plan_upload
-
-        plan = cache(
-            lambda: plan_upload(find_files(self.files, connect), input_format, coalesce=self.coalesce)
-        )
+        plan = cache(lambda: self._plan(input_format))
         if context["ti"].try_number == 1:
             plan()
         # At a retry the platform may have all of them, and then it does not matter whether they are still here.
         return plan
+
+    def _plan(self, input_format: Mapping[str, Any]) -> UploadPlan:
+        """Look at all files, and at what is in them if that is wanted, and decide how they are uploaded."""
+        from airflow_provider_catalog.hooks.preflight import Preflight
+        from airflow_provider_catalog.hooks.stores import connect
+        from airflow_provider_catalog.ingest.files import find_files
+        from airflow_provider_catalog.ingest.plan import NOTHING, check_size, plan_upload
+
+        files: Sequence[SourceFile] = find_files(self.files, connect)
+        check_size(files, coalesce=self.coalesce)
+        left_out = NOTHING
+        if self.validate:
+            preflight = Preflight(self.on_invalid, self.validate_share, self.invalid_records_path)
+            files, left_out = preflight.look(
+                self.hook.client, self.dataset_id, files, input_format, self._stop_if_killed
+            )
+        return plan_upload(files, input_format, coalesce=self.coalesce, left_out=left_out)
 
     @property
     def _patience(self) -> Patience:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 import time
+from array import array
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from airflow_provider_catalog.api.errors import InvalidInputError, InvalidRecordsError
 from airflow_provider_catalog.api.payloads import InputFormat, input_format_payload
-from airflow_provider_catalog.ingest.preflight.drops import ByteRanges, write_down
+from airflow_provider_catalog.ingest.parts import Bounds
+from airflow_provider_catalog.ingest.preflight.drops import leave_out, write_down
 from airflow_provider_catalog.ingest.preflight.flaws import Flaw, Names
 from airflow_provider_catalog.ingest.preflight.parquet import compare_columns
 from airflow_provider_catalog.ingest.preflight.records import Record, Tick, json_lines, multiline_json
@@ -44,7 +46,7 @@ class Verdict:
     :param invalid: how many of them do not fit the schema.
     :param examples: the first errors, one text each.
     :param counts: how often each kind of error came, the most frequent first.
-    :param drops: by the remote names of files, the byte ranges of the lines to leave out. Whole lines, line ends included.
+    :param drops: by the remote names of files, where the lines to leave out begin and end. Whole lines, line ends included.
     :param emptied: the remote names of files of which no record would be left.
     """
 
@@ -52,7 +54,7 @@ class Verdict:
     invalid: int
     examples: tuple[str, ...]
     counts: tuple[tuple[str, int], ...]
-    drops: Mapping[str, ByteRanges]
+    drops: Mapping[str, Bounds]
     emptied: tuple[str, ...] = ()
 
 
@@ -63,7 +65,7 @@ def inspect(
     *,
     on_invalid: OnInvalid,
     sample: float = 1.0,
-    dropped: BinaryIO | None = None,
+    dropped: IO[bytes] | None = None,
     stop: Callable[[], None] = lambda: None,
 ) -> Verdict:
     """Hold all files of a batch against the schema of its dataset.
@@ -84,8 +86,7 @@ def inspect(
     :raises InvalidRecordsError: there are errors and they are not to be passed over, or no record would be left.
     :raises FileChangedError: a file is not what it was when it was looked at.
     """
-    layout = _layout(input_format)
-    _refuse_contradictions(layout, on_invalid, sample, dropped)
+    layout = checked_layout(input_format, on_invalid, sample, keeps_dropped=dropped is not None)
     inspection = _Inspection(stop, dropped if on_invalid is OnInvalid.DROP else None)
     if layout == "parquet":
         inspection.compare(sources, schema)
@@ -94,30 +95,35 @@ def inspect(
     return _judged(inspection.verdict(), on_invalid, "files" if layout == "parquet" else "records")
 
 
-def _layout(input_format: InputFormat) -> str:
+def checked_layout(
+    input_format: InputFormat, on_invalid: OnInvalid, sample: float, *, keeps_dropped: bool
+) -> str:
+    """Give how the records of a format lie in a file, if what is wanted can be done with it.
+
+    :param input_format: the batch's.
+    :param on_invalid: what becomes of invalid records.
+    :param sample: the share of records to validate.
+    :param keeps_dropped: whether there is a file for records that are left out.
+    :raises InvalidInputError: it can't.
+    """
     payload = input_format_payload(input_format)
-    return "multi-line JSON" if payload.get("isMultiLineJson") else str(payload["format"])
-
-
-def _refuse_contradictions(
-    layout: str, on_invalid: OnInvalid, sample: float, dropped: BinaryIO | None
-) -> None:
+    layout = "multi-line JSON" if payload.get("isMultiLineJson") else str(payload["format"])
     if layout == "csv":
         allowed = "json or parquet as input_format (the platform validates no rows of CSV either)"
         raise InvalidInputError("validate", "schema", allowed)
     if not 0 < sample <= 1:
-        raise InvalidInputError("sample", sample, "a share, more than 0 and at most 1")
+        raise InvalidInputError("validate_share", sample, "a number, more than 0 and at most 1")
     if on_invalid is not OnInvalid.DROP:
-        return
+        return layout
     if layout != "json":
         allowed = f"fail or warn with {layout}, since only whole lines can be left out"
         raise InvalidInputError("on_invalid", str(on_invalid), allowed)
     if sample < 1:
-        raise InvalidInputError(
-            "sample", sample, "1 with on_invalid=drop, since invalid records would slip through"
-        )
-    if dropped is None:
-        raise InvalidInputError("dropped", dropped, "a file that keeps what is left out")
+        allowed = "1 with on_invalid=drop, since invalid records would slip through"
+        raise InvalidInputError("validate_share", sample, allowed)
+    if not keeps_dropped:
+        raise InvalidInputError("invalid_records_path", None, "a file that keeps what is left out")
+    return layout
 
 
 def _judged(verdict: Verdict, on_invalid: OnInvalid, what: str) -> Verdict:
@@ -150,14 +156,14 @@ class _Inspection:
     :param dropped: where invalid lines go, if they are to be left out.
     """
 
-    def __init__(self, stop: Callable[[], None], dropped: BinaryIO | None) -> None:
+    def __init__(self, stop: Callable[[], None], dropped: IO[bytes] | None) -> None:
         self._stop = stop
         self._dropped = dropped
         self._checked = 0
         self._invalid = 0
         self._examples: list[str] = []
         self._counts: Counter[str] = Counter()
-        self._drops: dict[str, ByteRanges] = {}
+        self._drops: dict[str, array[int]] = {}
         self._emptied: list[str] = []
 
     def compare(self, sources: Sequence[SourceFile], schema: Mapping[str, Any]) -> None:
@@ -207,7 +213,7 @@ class _Inspection:
 
     def _leave_out(self, source: SourceFile, record: Record, flaws: Sequence[Flaw]) -> None:
         if self._dropped:
-            self._drops.setdefault(source.remote_name, ByteRanges()).add(record.start, record.end)
+            leave_out(self._drops.setdefault(source.remote_name, array("Q")), record.start, record.end)
             write_down(self._dropped, source.address, record, flaws)
 
     def _tick(self, sources: Sequence[SourceFile]) -> Tick:

@@ -15,7 +15,7 @@ from contextlib import closing
 from typing import Any, NamedTuple, NoReturn
 
 from airflow_provider_catalog.api.errors import InvalidInputError
-from airflow_provider_catalog.ingest.files import SMALL_FILE_LIMIT
+from airflow_provider_catalog.ingest.guardrails import SMALL_FILE_LIMIT
 from airflow_provider_catalog.ingest.preflight.flaws import Flaw
 from airflow_provider_catalog.ingest.sources import SourceFile
 

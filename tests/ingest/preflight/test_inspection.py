@@ -24,7 +24,8 @@ MARKER = "somebody@example.com"
 def without(source: Any, verdict: Verdict) -> bytes:
     """The bytes of a file that are left."""
     content = Path(source.path).read_bytes()
-    for start, end in reversed(list(verdict.drops[source.remote_name])):
+    bounds = iter(verdict.drops[source.remote_name])
+    for start, end in reversed(list(zip(bounds, bounds, strict=True))):
         content = content[:start] + content[end:]
     return content
 
@@ -86,7 +87,7 @@ class TestDropping:
         kept = io.BytesIO()
         verdict = inspect([source], "json", SCHEMA, on_invalid=OnInvalid.DROP, dropped=kept)
         assert without(source, verdict) == b'{"id": 1}\n\n{"id": 2}\n'
-        assert (len(verdict.drops["a.json"]), verdict.emptied) == (2, ())  # lines that meet are one range
+        assert (len(verdict.drops["a.json"]), verdict.emptied) == (4, ())  # lines that meet are one range
         written = [json.loads(line) for line in kept.getvalue().splitlines()]
         assert [(each["_file"], each["_line"]) for each in written] == [
             (source.address, n) for n in (3, 4, 6)
@@ -146,11 +147,11 @@ class TestSampling:
     [
         ("csv", {}, r"validate: got 'schema', .*\(the platform validates no rows of CSV either"),
         ({"format": "CSV", "delimiter": ";"}, {}, "no rows of CSV"),
-        ("json", {"sample": 0.0}, "sample: got 0.0, expected a share"),
-        ("json", {"sample": 1.1}, "sample: got 1.1"),
-        ("json", {"sample": float("nan")}, "sample: got nan"),
+        ("json", {"sample": 0.0}, "validate_share: got 0.0, expected a number"),
+        ("json", {"sample": 1.1}, "validate_share: got 1.1"),
+        ("json", {"sample": float("nan")}, "validate_share: got nan"),
         ("json", {"on_invalid": OnInvalid.DROP, "sample": 0.5}, "invalid records would slip through"),
-        ("json", {"on_invalid": OnInvalid.DROP}, "dropped: got None"),
+        ("json", {"on_invalid": OnInvalid.DROP}, "invalid_records_path: got None"),
         ("multiline-json", {"on_invalid": OnInvalid.DROP}, "on_invalid: got 'drop', expected fail or warn"),
         ("parquet", {"on_invalid": OnInvalid.DROP}, "on_invalid: got 'drop', expected fail or warn"),
         ("xml", {}, "input_format: got 'xml'"),
