@@ -152,12 +152,12 @@ class TestJsonLines:
         assert store.reads <= len(ranges) + 1
 
     def test_of_lines_longer_than_a_block_little_more_is_read(self) -> None:
-        line = b"x" * (3 * EDGE_BLOCK) + b"\n"
-        store = Memory(line * 40)
-        ranges = split_json_lines(store.source(), 2 * MEGABYTE)
-        assert [each.size for each in ranges[:-1]] == [10 * len(line)] * 3
-        assert store.taken <= len(ranges) * 8 * EDGE_BLOCK
-        assert store.reads <= 1 + len(ranges) * 3
+        line = b"x" * (20 * EDGE_BLOCK) + b"\n"
+        store = Memory(line * 6)
+        ranges = split_json_lines(store.source(), 32 * EDGE_BLOCK)
+        assert [each.size for each in ranges] == [len(line)] * 6
+        assert store.taken <= len(ranges) * 16 * EDGE_BLOCK
+        assert store.reads <= 1 + len(ranges) * 4
 
     def test_a_file_of_the_limit_is_one_part_of_which_only_the_beginning_is_read(self) -> None:
         store = Memory(b"x" * 1000)
@@ -256,19 +256,9 @@ def rows(content: bytes, dialect: CsvDialect) -> Iterator[list[str]]:
 def contents(dialect: CsvDialect) -> st.SearchStrategy[bytes]:
     """Give texts that are mostly punctuation."""
     delimiter, quote, escape = dialect.delimiter, dialect.quote, dialect.escape
-    pieces = [
-        b"x",
-        b" ",
-        delimiter,
-        quote,
-        escape,
-        b"\n",
-        b"\r",
-        b"\r\n",
-        quote + delimiter + quote,
-        quote + b"\n",
-    ]
-    return st.lists(st.sampled_from(pieces), max_size=30).map(b"".join)
+    marks = [b"x", b" ", delimiter, quote, escape, b"\n", b"\r"]
+    turns = [b"\r\n", b"\r" + quote, quote + b"\n", quote + delimiter + quote, escape + delimiter + quote]
+    return st.lists(st.sampled_from([*marks, *turns]), max_size=30).map(b"".join)
 
 
 dialects_and_contents = st.sampled_from(DIALECTS).flatmap(
@@ -283,6 +273,11 @@ class TestCsv:
     @example((HEADLESS, b'"a"\\,"b\n"\nx\n'), 10, 1)
     @example((HEADLESS, b'a\\\n"b\nc"\nx\n'), 12, 2)
     @example((HEADLESS, b'"a""\n""",b\nx\n'), 10, 3)
+    @example((HEADLESS, b'a\r"\n"b\nx\n'), 7, MEGABYTE)
+    @example((HEADLESS, b'a\r"\n"b\nx\n'), 4, MEGABYTE)
+    @example((HEADLESS, b'x\na\\\nC:\\,"a\n"\nx\n'), 13, MEGABYTE)
+    @example((HEADLESS, b'long-long-long\nx\na\\\nC:\\,"a\n"\nx\n'), 28, MEGABYTE)
+    @example((HEADLESS, b'x\na\\\nx\nC:\\,"a\n"\nx\n'), 15, MEGABYTE)
     def test_a_part_ends_with_the_last_record_that_has_room_and_ends_for_all_readers(
         self, given_file: tuple[CsvDialect, bytes], limit: int, block: int
     ) -> None:
