@@ -18,13 +18,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_catalog.api.errors import FileChangedError, InvalidInputError
+from airflow_provider_catalog.api.large_files import ByteRange
 from airflow_provider_catalog.ingest import splitting
 from airflow_provider_catalog.ingest.csv_records import CsvDialect
 from airflow_provider_catalog.ingest.sources import LOCAL, Look, SourceFile
 from airflow_provider_catalog.ingest.splitting import (
     BLOCK,
     EDGE_BLOCK,
-    ByteRange,
     line_edges,
     split_csv,
     split_json_lines,
