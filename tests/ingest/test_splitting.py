@@ -152,12 +152,13 @@ class TestJsonLines:
         assert store.reads <= len(ranges) + 1
 
     def test_of_lines_longer_than_a_block_little_more_is_read(self) -> None:
-        line = b"x" * (20 * EDGE_BLOCK) + b"\n"
-        store = Memory(line * 6)
-        ranges = split_json_lines(store.source(), 32 * EDGE_BLOCK)
-        assert [each.size for each in ranges] == [len(line)] * 6
-        assert store.taken <= len(ranges) * 16 * EDGE_BLOCK
-        assert store.reads <= 1 + len(ranges) * 4
+        line = b"x" * (95 * EDGE_BLOCK) + b"\n"
+        store = Memory(line * 3)
+        ranges = split_json_lines(store.source(), 160 * EDGE_BLOCK)
+        assert [each.size for each in ranges] == [len(line)] * 3
+        blocks = [1, 2, 4, 8, 16, 16, 16, 16]
+        assert store.taken == 4 + 2 * sum(blocks) * EDGE_BLOCK
+        assert store.reads == 1 + 2 * len(blocks)
 
     def test_a_file_of_the_limit_is_one_part_of_which_only_the_beginning_is_read(self) -> None:
         store = Memory(b"x" * 1000)
