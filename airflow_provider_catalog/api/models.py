@@ -215,10 +215,11 @@ def _input_format(value: object) -> Mapping[str, Any] | None:
     """Read a batch's format, which Adobe's sources spell in several cases, with booleans as texts in some."""
     if not isinstance(value, Mapping) or not isinstance(value.get("format"), str):
         return None
+    charset = {"charset": str(value["charset"]).upper()} if "charset" in value else {}
     flags = {
         name: str(value[name]).lower() == "true" for name in ("header", "isMultiLineJson") if name in value
     }
-    return {**value, "format": value["format"].lower(), **flags}
+    return {**value, "format": value["format"].lower(), **charset, **flags}
 
 
 def _seconds(value: object) -> float | None:

@@ -12,6 +12,7 @@ import importlib.util
 import json
 import math
 import re
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,7 +98,11 @@ def multi_line_json(path: Path, input_format: Json) -> Iterator[Row]:
 
 def csv_rows(path: Path, input_format: Json) -> Iterator[Row]:
     """Yield the rows of a CSV file as objects of strings, named by its header or, without one, by position."""
-    with path.open(encoding=input_format.get("charset", "UTF-8"), newline="", errors="replace") as text:
+    charset = str(input_format.get("charset", "UTF-8"))
+    # A byte-order mark is no part of the first column's name.
+    encoding = "utf-8-sig" if charset.upper() == "UTF-8" else charset
+    csv.field_size_limit(sys.maxsize)
+    with path.open(encoding=encoding, newline="", errors="replace") as text:
         rows = csv.reader(text, **_csv_dialect(input_format))
         try:
             names = _csv_header(rows) if _has_header(input_format) else None
@@ -223,10 +228,12 @@ def _csv_header(rows: Iterator[list[str]]) -> list[str]:
 
 
 def _csv_dialect(input_format: Json) -> dict[str, Any]:
+    quote, escape = input_format.get("quote", '"'), input_format.get("escape", "\\")
     return {
         "delimiter": input_format.get("delimiter", ","),
-        "quotechar": input_format.get("quote", '"'),
-        "escapechar": input_format.get("escape", "\\"),
+        "quotechar": quote,
+        # A quote that is escaped by a quote is a doubled one, which a reader understands anyhow.
+        "escapechar": None if escape == quote else escape,
     }
 
 

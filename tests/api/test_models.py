@@ -238,3 +238,21 @@ def test_no_record_is_an_error(record: dict[str, Any]) -> None:
     assert isinstance(parsed.phase, Phase)
     assert isinstance(parsed.explanation, str)
     assert Dataset.parse("D1", record).id == "D1"
+
+
+@pytest.mark.parametrize(
+    ("shown", "read"),
+    [
+        ({"format": "JSON"}, {"format": "json"}),
+        ({"format": "json", "isMultiLineJson": "true"}, {"format": "json", "isMultiLineJson": True}),
+        ({"format": "csv", "header": "false"}, {"format": "csv", "header": False}),
+        ({"format": "csv", "charset": "utf-8"}, {"format": "csv", "charset": "UTF-8"}),
+        ({"format": "csv", "delimiter": ";"}, {"format": "csv", "delimiter": ";"}),
+        ({"format": None}, None),
+        ("json", None),
+        (None, None),
+    ],
+    ids=str,
+)
+def test_a_batchs_format_is_read_however_it_is_spelt(shown: Any, read: Any) -> None:
+    assert Batch.parse("B1", {"inputFormat": shown}).input_format == read

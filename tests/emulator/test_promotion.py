@@ -179,6 +179,8 @@ CSV_CASES = [
     (b'member_id,title\n"A","two\nlines"\n"B",""\n', CSV),
     (b"member_id,title\n'A','x,y'\n'B',''\n", {**CSV, "quote": "'"}),
     ("member_id,title\nA,Zoë\nB,\n".encode("latin-1"), {**CSV, "charset": "ISO-8859-1"}),
+    (b'member_id,title\nA,"x""y"\n"B",""\n', {**CSV, "escape": '"'}),
+    (b"member_id,title\nA," + b"x" * 200_000 + b"\nB,\n", CSV),
 ]
 
 
@@ -197,8 +199,9 @@ def test_csv_has_no_metrics_as_documented(api: Client) -> None:
     assert not {"metrics", "recordCount", "failedRecordCount"} & batch.keys()
 
 
-def test_an_empty_csv_header_fails_the_batch(api: Client) -> None:
-    batch = api.ingest(b" , \nA,1\n", dataset_id=LOYALTY_MEMBERS, inputFormat=CSV)
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "with a byte-order mark"])
+def test_an_empty_csv_header_fails_the_batch(api: Client, mark: bytes) -> None:
+    batch = api.ingest(mark + b" , \nA,1\n", dataset_id=LOYALTY_MEMBERS, inputFormat=CSV)
     assert (batch["status"], codes(batch)) == ("failed", ["118"])
 
 
