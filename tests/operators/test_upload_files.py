@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 from desk import CRM_PROFILES, Desk
 from tasks import dag, run_task
 
+from airflow_provider_catalog.hooks.catalog import CatalogHook
+from airflow_provider_catalog.ingest import plan
 from airflow_provider_catalog.operators.batch import UploadFilesOperator
 
 ROW = '{"personalEmail": {"address": "customer-0001@example.com"}}\n'
@@ -70,7 +72,7 @@ def test_arguments_may_be_templates(folder: Path, desk: Desk) -> None:
             files=["{{ params.folder }}/day=*/*.json", folder / "plain" / "rows.json"],
         )
     run_task(task, batch=batch_id, dataset=CRM_PROFILES, folder=str(folder))
-    assert names_sent(desk, batch_id) == ["day=1/part.json", "day=2/part.json", "rows.json"]
+    assert sorted(names_sent(desk, batch_id)) == ["day=1/part.json", "day=2/part.json", "rows.json"]
 
 
 def test_a_second_run_replaces_what_the_first_has_sent(folder: Path, desk: Desk) -> None:
@@ -92,3 +94,77 @@ def test_a_batch_that_is_no_longer_loading_takes_no_files(folder: Path, desk: De
     with pytest.raises(AirflowFailException, match=f"PUT /data/foundation/import/batches/{batch_id}/"):
         run_task(upload(batch_id, str(folder / "plain/rows.json")))
     assert len(desk.sent("PUT")) == 1
+
+
+class TestLargeFiles:
+    """How they are cut depends on the batch's format, which the Catalog knows."""
+
+    @pytest.fixture(autouse=True)
+    def small_limit(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """One upload has at most 100 bytes."""
+        monkeypatch.setattr(plan, "SMALL_FILE_LIMIT", 100)
+
+    @pytest.fixture
+    def large(self, tmp_path: Path) -> Path:
+        path = tmp_path / "rows.json"
+        path.write_text(ROW * 3)
+        return path
+
+    def opened(self, **input_format: Any) -> str:
+        payload = {"datasetId": CRM_PROFILES, "inputFormat": input_format}
+        return CatalogHook().client.create_batch(payload)
+
+    def test_of_json_lines_are_cut(self, large: Path, desk: Desk) -> None:
+        batch_id = self.opened(format="json")
+        assert run_task(upload(batch_id, large)).xcoms["return_value"] == {
+            "batch_id": batch_id,
+            "files": 3,
+            "bytes": 3 * len(ROW),
+        }
+        names = sorted(names_sent(desk, batch_id))
+        assert names == [f"rows.part-0000{number}-of-00003.json" for number in (1, 2, 3)]
+
+    def test_of_a_format_that_cannot_be_cut_go_in_chunks(self, large: Path, desk: Desk) -> None:
+        batch_id = self.opened(format="json", isMultiLineJson=True)
+        assert run_task(upload(batch_id, large)).xcoms["return_value"]["files"] == 1
+        assert len(desk.sent("PATCH")) == 1
+
+    def test_wait_until_the_catalog_shows_the_batch(self, large: Path, desk: Desk) -> None:
+        desk.freeze()
+        desk.set(catalog_lag=10)
+        run_task(upload(self.opened(format="json"), large))
+        assert len(desk.sent("PUT")) == 3
+
+    def test_of_a_batch_that_the_catalog_never_shows_are_not_sent(self, large: Path, desk: Desk) -> None:
+        with pytest.raises(AirflowFailException, match="404"):
+            run_task(upload("01HP1Z0A9YZ733QCJN6AXCATHF", large))
+        assert desk.sent("PUT") == []
+
+    def test_can_be_joined_ones(self, folder: Path, desk: Desk) -> None:
+        batch_id = self.opened(format="json")
+        for name in ("a", "b", "c"):
+            (folder / "plain" / name).write_text("{}\n")
+        join = UploadFilesOperator(
+            task_id="up", batch_id=batch_id, dataset_id=CRM_PROFILES, files=f"{folder}/plain/?", coalesce=True
+        )
+        run_task(join)
+        assert names_sent(desk, batch_id) == ["joined-00001-of-00001.json"]
+
+
+def test_a_killed_upload_stops_and_leaves_the_batch_open(folder: Path, desk: Desk) -> None:
+    batch_id = desk.open_batch()
+    task = upload(batch_id, f"{folder}/**/*.json")
+    task.on_kill()
+    with pytest.raises(AirflowException, match="The task was killed"):
+        run_task(task)
+    assert desk.batch(batch_id)["status"] == "loading"
+
+
+@pytest.mark.parametrize("given", [0, 33, "4"])
+def test_the_number_of_uploads_at_once_is_limited(folder: Path, desk: Desk, given: Any) -> None:
+    task = UploadFilesOperator(
+        task_id="up", batch_id="B", dataset_id=CRM_PROFILES, files=f"{folder}/*", max_parallel_uploads=given
+    )
+    with pytest.raises(AirflowFailException, match="max_parallel_uploads: got"):
+        run_task(task)
+    assert desk.sent() == []
