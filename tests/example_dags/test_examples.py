@@ -84,3 +84,29 @@ def test_the_one_task_dag_loads_each_file_and_keeps_what_was_rejected(
     assert sorted(batch["metrics"]["outputRecordCount"] for batch in batches) == [3, 5, 7]
     kept = list((tmp_path / "rejected").rglob("*.jsonl"))
     assert [path.read_text() for path in kept] == ["", "", ""]
+
+
+def test_the_validated_dag_leaves_out_what_does_not_fit(
+    platform: CatalogView, run_dag: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    folder = tmp_path / "customers"
+    folder.mkdir()
+    (folder / "good.json").write_text('{"person": {"birthYear": 1980}}\n')
+    (folder / "bad.json").write_text('{"person": {"birthYear": "soon"}}\n{"person": {"birthYear": 1990}}\n')
+    run = run_dag(dag_of("validated_ingest"), run_conf={"folder": str(folder)})
+    assert run.state == "success"
+    [batch] = platform.batches_of(CRM_PROFILES).values()
+    assert (batch["status"], batch["metrics"]["inputFileCount"], batch["metrics"]["outputRecordCount"]) == (
+        *("success", 1),
+        2,
+    )
+    [left_out] = (tmp_path / "invalid").rglob("*.jsonl")
+    assert '"pointer": "/person/birthYear"' in left_out.read_text()
+
+
+def test_the_validated_dag_loads_its_own_files(platform: CatalogView, run_dag: Callable[..., Any]) -> None:
+    run = run_dag(dag_of("validated_ingest"))
+    assert run.state == "success"
+    [batch] = platform.batches_of(CRM_PROFILES).values()
+    assert batch["metrics"]["outputRecordCount"] == 15
