@@ -64,6 +64,7 @@ def test_digits_behind_the_point_are_cut_off() -> None:
     assert fits(column("byte"), 127.9, 128.0, -128.9, -129.0) == [True, False, True, False]
     assert fits(column("int", minimum=1, maximum=9), 0.9, 1.0, 9.9, 10.0) == [False, True, True, False]
     assert fits(column("int", minimum=-5, maximum=-2), -5.9, -6.0, -2.0, -1.9) == [True, False, True, False]
+    assert fits(column("int", minimum=0, maximum=0), -0.5, 0.5, -1, 1) == [True, True, False, False]
     assert fits(column("int", enum=[2]), 2.9, 3.0, "2", "3") == [True, False, True, False]
 
 

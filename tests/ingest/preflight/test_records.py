@@ -102,6 +102,7 @@ class TestMultilineJson:
             (b'[{"a": 1}, {"b":\n 2},\n\n{"c": [{}]}]\n', [(1, {"a": 1}), (1, {"b": 2}), (4, {"c": [{}]})]),
             (BOM + b'\n{"a":\n"\xc3\xa9"}{"b": 12}\n\n{}', [(2, {"a": "é"}), (3, {"b": 12}), (5, {})]),
             (b'[\n{"a": "\\u00e9\\ud83d\\ude00"}, null, 1234567, true]', [(2, {"a": "é😀"}), (2, None), (2, 1234567), (2, True)]),
+            (b"[" + b"7" * 50 + b", {}]", [(1, int("7" * 50)), (1, {})]),
             (b'{"a": 1}\n,{}', [(1, {"a": 1}), (2, "is not JSON (Expecting value)")]),
             (b'[{}\n,{"a" 1}, {}]', [(1, {}), (2, "is not JSON (Expecting ':' delimiter)")]),
             (b"[{}\n {}]", [(1, {}), (2, "is not JSON (Expecting ']')")]),
@@ -175,8 +176,8 @@ def test_a_file_that_changes_meanwhile_is_noticed(make_source: MakeSource, reade
 
 def test_a_file_that_changes_behind_a_syntax_error_is_noticed(make_source: MakeSource) -> None:
     source = make_source(b"[oops" + b" " * 3 * records.BLOCK_BYTES)
-    Path(source.path).write_bytes(b"[oops")
-    with pytest.raises(FileChangedError, match=r"shrank|ended"):
+    Path(source.path).write_bytes(b"[oops" + b"x" * 3 * records.BLOCK_BYTES)
+    with pytest.raises(FileChangedError, match="was written to"):
         read(multiline_json, source)
 
 

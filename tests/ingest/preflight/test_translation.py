@@ -21,6 +21,7 @@ def words(schema: Schema, record: Any) -> list[str]:
     ("described", "good", "bad"),
     [
         (column("string", enum=["a", "1"]), ["a", "1", 1], ["b", "", 2]),
+        (column("string", enum=["a", 1, ["b"]]), ["a"], ["b", 1]),
         (column("string", const="a"), ["a"], ["b"]),
         (column("string", pattern="^[0-9]{5}$"), ["12345", 12345, "12345\n"], ["1234", 123456, "x"]),
         (column("string", pattern="^\\d$"), ["1"], ["٤"]),
@@ -99,6 +100,11 @@ def test_keys_of_a_map_are_not_shown() -> None:
         (column("number", minimum=2), 1, "expected a number, minimum 2, or a text of one"),
         (column("number"), 10**309, "expected a number, or a text of one"),
         (column("int", enum=[1]), 2, "violates enum [1]"),
+        (
+            column("int", enum=[2]),
+            True,
+            "expected a whole number from -2147483648 to 2147483647, or a text of one",
+        ),
         (column("byte"), "x", "expected a whole number from -128 to 127, or a text of one"),
         (column("boolean"), 1, "expected true or false"),
         (column("boolean", enum=[True]), False, "violates enum [True]"),
@@ -146,10 +152,10 @@ def test_the_parts_of_a_schema_are_put_together() -> None:
 def test_one_alternative_must_fit() -> None:
     schema = {
         "type": "object",
-        "properties": {"a": column("int"), "b": column("string")},
+        "properties": {"a": column("int"), "b": column("string"), "z": column("int")},
         "oneOf": [{"required": ["a"]}, {"required": ["b"], "properties": {"c": column("byte")}}],
     }
-    good = [{"a": 1}, {"b": 1}, {"a": 1, "b": "x", "c": "x"}, {"b": "x", "c": 1}]
+    good = [{"a": 1}, {"b": 1}, {"a": 1, "b": "x", "c": "x"}, {"b": "x", "c": 1, "z": 1}]
     assert flaws_of(schema, *good) == [()] * 4
     assert [
         len(found) for found in flaws_of(schema, {}, {"a": None}, {"b": "x", "c": 128}, {"a": 1, "d": 1})

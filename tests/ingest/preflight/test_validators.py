@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import sys
+import logging
+from importlib import metadata
 from typing import Any
 
 import pytest
@@ -70,13 +71,54 @@ def test_what_the_fast_one_does_not_take_is_left_to_the_plain_one() -> None:
         assert fast_check(translation)(record) == plain_check(translation)(record) == ()
 
 
-def test_without_the_fast_library_the_plain_one_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(validators, "FAST_LIBRARY", "a_library_that_nobody_has")
+@pytest.mark.parametrize("required", [["a"], ["a", "b"], ["a", "b", "c"]])
+def test_each_required_field_is_asked_for_by_both(required: list[str]) -> None:
+    schema = {**record_schema(a=column("int"), b=column("int"), c=column("int")), "required": required}
+    translation = translate(schema)
+    full = dict.fromkeys(required, 1)
+    for name in required:
+        lacking = {other: 1 for other in required if other != name}
+        assert fast_check(translation)(lacking) == plain_check(translation)(lacking) != ()
+    assert fast_check(translation)(full) == plain_check(translation)(full) == ()
+
+
+@pytest.mark.parametrize(
+    ("version", "is_used"),
+    [
+        (None, False),
+        ("0.45.0", False),
+        ("0.46.9", False),
+        ("0.47.0", True),
+        ("0.61.0", True),
+        ("1.0rc1", True),
+    ],
+)
+def test_the_fast_library_is_used_where_a_version_is_that_can_be_relied_on(
+    version: str | None,
+    is_used: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def installed(name: str) -> str:
+        assert name == "jsonschema-rs"
+        if version is None:
+            raise metadata.PackageNotFoundError(name)
+        return version
+
+    caplog.set_level(logging.INFO)
+    chosen = []
+    monkeypatch.setattr(metadata, "version", installed)
+    monkeypatch.setattr(validators, "fast_check", chosen.append)
     check = fastest_check(translate(record_schema(a=column("int"))))
-    assert (len(check({"a": "x"})), check({"a": 1})) == (1, ())
+    assert bool(chosen) == is_used
+    assert ("jsonschema-rs>=0.47" in caplog.text) == (not is_used)
+    if not is_used:
+        assert (len(check({"a": "x"})), check({"a": 1})) == (1, ())
 
 
-def test_the_fast_library_is_used_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, validators.FAST_LIBRARY, raising=False)
-    fastest_check(translate(record_schema(a=column("int"))))
-    assert validators.FAST_LIBRARY in sys.modules
+def test_a_schema_that_validators_read_differently_is_left_to_the_plain_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(validators, "fast_check")
+    schema = {**record_schema(a=column("int")), "patternProperties": {"^x": column("byte")}}
+    assert len(fastest_check(translate(schema))({"x1": 128})) == 1
