@@ -67,6 +67,7 @@ class TestJsonLines:
             (b"[" * 100_000, "is not readable (too many levels, or a number with too many digits)"),
             (b"1" * 5000, "is not readable (too many levels, or a number with too many digits)"),
         ],
+        ids=lambda value: repr(value)[:40],
     )
     def test_that_are_no_json_are_records_with_a_flaw(
         self, make_source: MakeSource, line: bytes, message: str
@@ -116,6 +117,7 @@ class TestMultilineJson:
             (b"\xff", [(1, "is not UTF-8")]),
             (b"{}\n" + b"[" * 10_000, [(1, {}), (2, "is not readable (too many levels, or a number with too many digits)")]),
         ],
+        ids=lambda value: repr(value)[:40],
     )  # fmt: skip
     def test_is_an_array_or_one_object_after_the_other(
         self, make_source: MakeSource, content: bytes, expected: list[Any]
