@@ -180,15 +180,17 @@ def finish(command: list[str], environ: dict[str, str], log: Path, otherwise: st
 
 def follow(run: subprocess.Popen[bytes], view: CatalogView, dataset_id: str) -> None:
     """Tell each step when the platform has seen it, until the run has ended."""
-    told, status, deadline = 0, "loading", time.monotonic() + RUN_SECONDS
+    told: set[int] = set()
+    status, deadline = "loading", time.monotonic() + RUN_SECONDS
     running = True
     while running:
         running = run.poll() is None
         batches = view.batches_of(dataset_id)
-        done = list(steps(view.requests(), reversed(batches)))
-        for step in done[told:]:
-            tell(f"  {step}")
-        told = len(done)
+        # Files are uploaded at the same time, so that a later request may be done first.
+        for number, step in steps(view.requests(), reversed(batches)):
+            if number not in told:
+                told.add(number)
+                tell(f"  {step}")
         newest = next(iter(batches.values()), None)
         if newest and newest["status"] != status:
             status = newest["status"]
@@ -198,22 +200,24 @@ def follow(run: subprocess.Popen[bytes], view: CatalogView, dataset_id: str) -> 
         time.sleep(0.2)
 
 
-def steps(requests: list[dict[str, Any]], batch_ids: Iterator[str]) -> Iterator[str]:
-    """Say what the requests to the platform have done, up to a batch that the Catalog does not show yet."""
+def steps(requests: list[dict[str, Any]], batch_ids: Iterator[str]) -> Iterator[tuple[int, str]]:
+    """Say what each request to the platform has done, with its number, up to a batch that the Catalog does not show yet."""
     root = "/data/foundation/import/batches"
     for request in requests:
-        path, method = request["path"], request["method"]
+        path, method, number = request["path"], request["method"], request["n"]
         if not path.startswith(root) or request["status"] not in (200, 201):
             continue
+        _, is_file, name = path.partition("/files/")
         if path == root:
             batch_id = next(batch_ids, None)
             if batch_id is None:
                 return
-            yield f"open_batch  batch {batch_id} is open"
-        elif method == "PUT":
-            yield f"upload      {path.rpartition('/files/')[2]}, {request['request_size']:,} bytes"
-        else:
-            yield "complete    all files are there, the platform may go on"
+            yield number, f"open_batch  batch {batch_id} is open"
+        elif method in ("PUT", "PATCH"):
+            chunk = "a chunk of " if method == "PATCH" else ""
+            yield number, f"upload      {chunk}{name}, {request['request_size']:,} bytes"
+        elif not is_file:
+            yield number, "complete    all files are there, the platform may go on"
 
 
 def report(view: CatalogView, dataset_id: str, database: Path) -> None:

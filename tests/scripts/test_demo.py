@@ -16,21 +16,37 @@ import pytest
 BATCHES = "/data/foundation/import/batches"
 
 
-def request(method: str, path: str, status: int = 200, size: int = 0) -> dict[str, Any]:
-    return {"method": method, "path": path, "status": status, "request_size": size}
+def request(n: int, method: str, path: str, status: int | None = 200, size: int = 0) -> dict[str, Any]:
+    return {"n": n, "method": method, "path": path, "status": status, "request_size": size}
 
 
-CREATED = request("POST", BATCHES, 201)
-UPLOADED = request("PUT", f"{BATCHES}/B1/datasets/D1/files/part=1/rows.json", size=1234)
-COMPLETED = request("POST", f"{BATCHES}/B1")
+FILE = f"{BATCHES}/B1/datasets/D1/files/part=1/rows.json"
+CREATED = request(1, "POST", BATCHES, 201)
+UPLOADED = request(2, "PUT", FILE, size=1234)
+COMPLETED = request(3, "POST", f"{BATCHES}/B1")
 
 
 def test_each_step_of_the_chain_is_told() -> None:
     assert list(demo.steps([CREATED, UPLOADED, COMPLETED], iter(["B1"]))) == [
-        "open_batch  batch B1 is open",
-        "upload      part=1/rows.json, 1,234 bytes",
-        "complete    all files are there, the platform may go on",
+        (1, "open_batch  batch B1 is open"),
+        (2, "upload      part=1/rows.json, 1,234 bytes"),
+        (3, "complete    all files are there, the platform may go on"),
     ]
+
+
+def test_a_large_file_is_told_chunk_by_chunk() -> None:
+    begun, ended = request(2, "POST", FILE, 201), request(4, "POST", FILE, 201)
+    chunk = request(3, "PATCH", FILE, size=64_000_000)
+    assert list(demo.steps([CREATED, begun, chunk, ended], iter(["B1"]))) == [
+        (1, "open_batch  batch B1 is open"),
+        (3, "upload      a chunk of part=1/rows.json, 64,000,000 bytes"),
+    ]
+
+
+def test_what_is_under_way_is_told_when_it_is_done_whatever_was_done_before() -> None:
+    under_way = request(2, "PUT", FILE, None)
+    later = request(3, "PUT", FILE, size=99)
+    assert [number for number, _ in demo.steps([CREATED, under_way, later], iter(["B1"]))] == [1, 3]
 
 
 def test_nothing_is_told_before_the_catalog_shows_the_batch() -> None:
@@ -38,8 +54,8 @@ def test_nothing_is_told_before_the_catalog_shows_the_batch() -> None:
 
 
 def test_looks_and_refused_requests_are_no_steps() -> None:
-    look = request("GET", "/data/foundation/catalog/batches/B1")
-    refused = request("PUT", f"{BATCHES}/B1/datasets/D1/files/rows.json", 503)
+    look = request(1, "GET", "/data/foundation/catalog/batches/B1")
+    refused = request(2, "PUT", f"{BATCHES}/B1/datasets/D1/files/rows.json", 503)
     assert list(demo.steps([look, refused], iter(["B1"]))) == []
 
 
