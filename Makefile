@@ -11,8 +11,8 @@ python = $(or $(PYTHON),$(error Python 3.11 or newer is needed and was not found
 # Airflow takes three times as long to start where nothing may be compiled for the next time.
 unexport PYTHONDONTWRITEBYTECODE
 
-# The tests of one real Airflow stay together, in one process.
-on_all_cores = --numprocesses logical --dist loadgroup
+# The tests of one real Airflow stay together, in one process. How many processes there are stands in tests/conftest.py.
+on_all_cores = --numprocesses auto --dist loadgroup
 
 # A night's random schedules can be had again: make nightly SEED=1767225600
 SEED ?= $(shell date +%s)

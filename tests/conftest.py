@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -22,6 +23,7 @@ __all__ = ["s3", "s3_process"]
 
 # Airflow reads these when it is imported for the first time, so they stand before everything else.
 AIRFLOW_HOME = Path(tempfile.mkdtemp(prefix="airflow-tests-"))
+AIRFLOW_DB = AIRFLOW_HOME / "airflow.db"
 (AIRFLOW_HOME / "dags").mkdir()
 for name in [name for name in os.environ if name.startswith("AIRFLOW_")]:
     del os.environ[name]
@@ -29,8 +31,13 @@ os.environ |= {
     "AIRFLOW_HOME": str(AIRFLOW_HOME),
     "AIRFLOW__CORE__DAGS_FOLDER": str(AIRFLOW_HOME / "dags"),
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{AIRFLOW_HOME}/airflow.db",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{AIRFLOW_DB}",
 }
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One for each core, and two more, since up to three of them wait for a real Airflow most of the time."""
+    return (os.cpu_count() or 1) + 2
 
 
 def pytest_unconfigure() -> None:
@@ -54,11 +61,18 @@ def connection(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture(scope="session")
-def airflow_db() -> None:
-    """Airflow's database, migrated, for the tests that run a DAG."""
-    migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
-    done = subprocess.run(migrate, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+def airflow_db(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> None:
+    """Airflow's database, migrated, for the tests that run a DAG. The first process that needs it makes it for all of them."""
+    folder = tmp_path_factory.getbasetemp()
+    shared = (folder if worker_id == "master" else folder.parent) / "airflow.db"
+    with shared.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not shared.exists():
+            migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
+            done = subprocess.run(migrate, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stdout + done.stderr
+            shutil.copy(AIRFLOW_DB, shared)
+    shutil.copy(shared, AIRFLOW_DB)
 
 
 @pytest.fixture

@@ -33,6 +33,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow_stage import forget_masks
 from desk import BATCHES, LOCAL_SECRET, PAGE_VIEWS, Desk
 from hypothesis import HealthCheck, note, settings
 from hypothesis import strategies as st
@@ -184,6 +185,7 @@ class FaultSchedule(RuleBasedStateMachine):
         platform: dict[str, Any],
     ) -> None:
         forget_tokens()
+        forget_masks()
         self.desk.reset()
         self.desk.freeze()
         self.desk.set(**platform)

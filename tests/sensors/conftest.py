@@ -7,7 +7,6 @@ import pytest
 from airflow_stage import *  # noqa: F403
 from tasks import Visit, run_task
 
-from airflow_provider_catalog.ingest import watch
 from airflow_provider_catalog.sensors import batch as sensors
 
 MODES: dict[str, dict[str, Any]] = {
@@ -15,7 +14,6 @@ MODES: dict[str, dict[str, Any]] = {
     "reschedule": {"mode": "reschedule"},
     "deferrable": {"deferrable": True},
 }
-REFUSAL_GRACE = 0.3
 
 Wait = Callable[..., Visit]
 
@@ -51,7 +49,6 @@ def wait_deferred() -> Wait:
 
 
 @pytest.fixture(autouse=True)
-def short_graces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A refusal counts as lasting after a moment."""
-    monkeypatch.setattr(watch, "REFUSAL_GRACE", REFUSAL_GRACE)
+def short_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether a refusal lasts is looked at soon."""
     monkeypatch.setattr(sensors, "CONFIRMATION_PAUSE", 0.02)

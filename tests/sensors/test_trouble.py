@@ -15,6 +15,7 @@ from tasks import Visit
 
 from airflow_provider_catalog.api.errors import LostSightError
 from airflow_provider_catalog.emulator.server import running
+from airflow_provider_catalog.ingest import watch
 
 Wait = Callable[..., Visit]
 
@@ -125,7 +126,7 @@ def test_trouble_ends_a_wait_when_it_lasts_too_long_but_airflow_may_try_again(
     desk.show(batch_id, status="staging")
     desk.break_next(effect, f"{BATCHES}/*", times=None)
     with pytest.raises(LostSightError, match=f"Nothing useful was heard of batch {batch_id}"):
-        wait_on(batch_id, max_unreachable=0.2)
+        wait_on(batch_id, max_unreachable=0.5)
     assert desk.looks() > 3
 
 
@@ -134,7 +135,7 @@ def test_one_useful_answer_makes_the_patience_new(wait_on: Wait, desk: Desk) -> 
     for _ in range(6):
         desk.show(batch_id, status="staging")
         desk.break_next({"status": 500}, f"{BATCHES}/*")
-    wait_on(batch_id, max_unreachable=0.3, poke_interval=0.1)
+    wait_on(batch_id, max_unreachable=0.8, poke_interval=0.1)
     assert desk.looks() == 13
 
 
@@ -145,6 +146,13 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+@pytest.fixture
+def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refusal counts as lasting after a moment."""
+    monkeypatch.setattr(watch, "REFUSAL_GRACE", 0.5)
+
+
+@pytest.mark.usefixtures("short_grace")
 @pytest.mark.parametrize(("effect", "said"), REFUSALS.values(), ids=REFUSALS)
 def test_a_refusal_ends_a_wait_when_it_lasts(
     effect: dict[str, Any], said: str, wait: Wait, desk: Desk
@@ -157,6 +165,7 @@ def test_a_refusal_ends_a_wait_when_it_lasts(
     assert desk.looks() > 3
 
 
+@pytest.mark.usefixtures("short_grace")
 def test_an_unknown_batch_ends_a_wait(wait: Wait, desk: Desk) -> None:
     with pytest.raises(AirflowFailException, match="404"):
         wait("01HP1Z0A9YZ733QCJN6AXCATHF")

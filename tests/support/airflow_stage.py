@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 from desk import Desk
+from tasks import IS_AIRFLOW_2
 from tenacity import wait_none
 
 from airflow_provider_catalog.api import retries
 from airflow_provider_catalog.api.auth import forget_tokens
 from airflow_provider_catalog.ingest import ending, pace
 
-__all__ = ["desk", "lasting_emulator", "no_pauses"]
+__all__ = ["desk", "lasting_emulator", "no_pauses", "nothing_masked"]
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +45,20 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """The client's own pauses between two tries take no time, unless the platform asks for one."""
     monkeypatch.setattr(retries, "_jitter", wait_none())
     monkeypatch.setattr(ending, "PAUSE", 0)
+
+
+def forget_masks() -> None:
+    """Let Airflow mask no secret any more of those that it knows.
+
+    Airflow 3 compiles all of them into one pattern whenever there is another one, which takes longer and longer.
+    """
+    if not IS_AIRFLOW_2:
+        from airflow.sdk._shared.secrets_masker import reset_secrets_masker
+
+        reset_secrets_masker()
+
+
+@pytest.fixture(autouse=True)
+def nothing_masked() -> None:
+    """No secret is masked that the tests before had."""
+    forget_masks()

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -31,6 +32,9 @@ else:
         "/api/v2/monitor/health",
         "/api/v2",
     )
+
+# The system gives none of these away by itself: Linux those from 32768 on, others from 49152 on.
+PORTS = range(20_000, 32_000)
 
 STARTUP_SECONDS = 120
 STOP_SECONDS = 15
@@ -281,10 +285,12 @@ def execute_sql(statement: str) -> None:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nobody listens on, and that nobody gets who asks for any port before it is used."""
+    for port in random.sample(PORTS, len(PORTS)):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError(f"no port is free between {PORTS.start} and {PORTS.stop}")
 
 
 def wait_for(condition: Callable[[], object], seconds: float, otherwise: str, pause: float = 0.25) -> None:

@@ -18,7 +18,7 @@ DATABASES = ["postgresql"] if AIRFLOW_2 and not POSTGRESQL_PROBLEM else ["sqlite
 STAGES = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in DATABASES]
 
 
-@pytest.fixture(scope="session", params=STAGES)
+@pytest.fixture(scope="package", params=STAGES)
 def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
     """All runs have ended: success in each mode of waiting, a failed batch, and a planted leak."""
     home = tmp_path_factory.mktemp(f"airflow-{request.param}")
@@ -32,7 +32,7 @@ def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             airflow.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def postgresql() -> Iterator[str]:
     """The address of a database of our own on this machine's PostgreSQL server."""
     if POSTGRESQL_PROBLEM:
