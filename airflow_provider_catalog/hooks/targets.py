@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,9 +11,7 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from airflow_provider_catalog.api.errors import InvalidInputError
-
-ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]")
+from airflow_provider_catalog.ingest.file_names import ADDRESS, CONTROL_CHARACTERS
 
 
 @contextmanager

@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+import glob
 import logging
+import re
+from pathlib import PurePath
+from typing import TypeVar
 
 from airflow_provider_catalog.api.errors import InvalidInputError
 from airflow_provider_catalog.api.validation import check_request
 
 log = logging.getLogger(__name__)
+
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]")
+PARTITION_FOLDER = re.compile(r"[^=]+=[^=]*")
+
+P = TypeVar("P", bound=PurePath)
+
+
+def fixed_part(pattern: P) -> P:
+    """Give the folder above a glob's first wildcard."""
+    first = next(index for index, part in enumerate(pattern.parts) if glob.has_magic(part))
+    return type(pattern)(*pattern.parts[:first])
+
+
+def above_partitions(folder: P) -> P:
+    """Give the folder below which a file's path in the batch begins: folders of the form ``key=value`` are kept."""
+    while PARTITION_FOLDER.fullmatch(folder.name):
+        folder = folder.parent
+    return folder
 
 
 def remote_name(name: str, address: str) -> str:

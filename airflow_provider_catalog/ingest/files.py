@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath
 
 from airflow_provider_catalog.api.errors import InvalidInputError
-from airflow_provider_catalog.ingest.file_names import is_hidden, log_left_out, refuse_empty, remote_name
+from airflow_provider_catalog.ingest.file_names import (
+    ADDRESS,
+    CONTROL_CHARACTERS,
+    above_partitions,
+    fixed_part,
+    is_hidden,
+    log_left_out,
+    refuse_empty,
+    remote_name,
+)
 from airflow_provider_catalog.ingest.sources import LOCAL, SourceFile, look_at
 from airflow_provider_catalog.ingest.stored_files import (
     Connect,
     connect_without_credentials,
     find_in_store,
 )
-
-ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-PARTITION_FOLDER = re.compile(r"[^=]+=[^=]*")
-CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]")
 
 FilePattern = str | os.PathLike[str]
 
@@ -60,7 +64,7 @@ def _match_local(text: str) -> list[SourceFile]:
     if not glob.has_magic(text) or os.path.lexists(text):
         path = Path(text)
         return _files_below(path) if os.path.isdir(path) else [_source_file(path, path.parent)]
-    base = _fixed_part(text)
+    base = fixed_part(Path(text))
     _refuse_unreadable_folders(base, text)
     paths = [Path(match) for match in sorted(glob.glob(text, recursive=True))]
     matches = [_source_file(path, base) for path in paths if not path.is_dir()]
@@ -99,13 +103,6 @@ def _checked_pattern(pattern: object) -> str:
     return text
 
 
-def _fixed_part(pattern: str) -> Path:
-    """Give the folder above the first wildcard."""
-    parts = PurePath(pattern).parts
-    first = next(index for index, part in enumerate(parts) if glob.has_magic(part))
-    return Path(*parts[:first])
-
-
 def _refuse_unreadable_folders(base: Path, pattern: str) -> None:
     """Refuse what a glob passes over in silence: a batch with a part of the files would look like a whole one."""
     parts = PurePath(pattern).parts
@@ -125,9 +122,7 @@ def _refuse_unreadable_folder(folder: str) -> None:
 
 def _source_file(path: Path, base: Path) -> SourceFile:
     status = _checked_status(path)
-    while PARTITION_FOLDER.fullmatch(base.name):
-        base = base.parent
-    name = remote_name(path.relative_to(base).as_posix(), str(path))
+    name = remote_name(path.relative_to(above_partitions(base)).as_posix(), str(path))
     return SourceFile(LOCAL, str(path), str(path), name, look_at(status))
 
 

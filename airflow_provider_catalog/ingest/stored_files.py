@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import glob
-import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from airflow_provider_catalog.api.errors import CatalogError, InvalidInputError, SourceError
-from airflow_provider_catalog.ingest.file_names import is_hidden, log_left_out, refuse_empty, remote_name
+from airflow_provider_catalog.ingest.file_names import (
+    above_partitions,
+    fixed_part,
+    is_hidden,
+    log_left_out,
+    refuse_empty,
+    remote_name,
+)
 from airflow_provider_catalog.ingest.object_stores import ObjectStore, WebStore
 from airflow_provider_catalog.ingest.sources import SourceFile
 
@@ -20,7 +26,6 @@ if TYPE_CHECKING:
 Connect = Callable[[str], tuple[Any, str]]
 """Reaches the store of an address: gives its file system, and the path in it."""
 
-PARTITION_FOLDER = re.compile(r"[^=]+=[^=]*")
 WEB = ("http://", "https://")
 
 
@@ -72,7 +77,7 @@ def _found(fs: AbstractFileSystem, path: str, address: str) -> Iterator[SourceFi
     store = ObjectStore(fs)
     base, infos = _listed(fs, path, address)
     for each, info in sorted(infos.items()):
-        name = str(PurePosixPath(each).relative_to(_above_partitions(base)))
+        name = str(PurePosixPath(each).relative_to(above_partitions(base)))
         yield _source_file(store, each, info, str(fs.unstrip_protocol(each)), name)
 
 
@@ -82,7 +87,7 @@ def _listed(
     """Give the folder below which names count, and what the store tells of each file."""
     fs.invalidate_cache()
     if glob.has_magic(path) and not fs.exists(path):
-        base = _fixed_part(path)
+        base = fixed_part(PurePosixPath(path))
         matches = {
             each: info
             for each, info in fs.glob(path, detail=True).items()
@@ -113,15 +118,3 @@ def _source_file(
     look = store.seen(path, info)
     refuse_empty(look.size, address)
     return SourceFile(store, path, address, name, look)
-
-
-def _fixed_part(pattern: str) -> PurePosixPath:
-    parts = PurePosixPath(pattern).parts
-    first = next(index for index, part in enumerate(parts) if glob.has_magic(part))
-    return PurePosixPath(*parts[:first])
-
-
-def _above_partitions(base: PurePosixPath) -> PurePosixPath:
-    while PARTITION_FOLDER.fullmatch(base.name):
-        base = base.parent
-    return base

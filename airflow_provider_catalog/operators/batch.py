@@ -30,6 +30,7 @@ class CatalogOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("catalog_conn_id", "sandbox_name")
     ui_color = "#f5e1df"
+    _is_killed = False
 
     def __init__(
         self, *, catalog_conn_id: str = DEFAULT_CONN_ID, sandbox_name: str | None = None, **kwargs: Any
@@ -50,6 +51,11 @@ class CatalogOperator(BaseOperator):
         """
         with failing_fast():
             return self.work(context)
+
+    def _stop_if_killed(self) -> None:
+        if self._is_killed:
+            # Airflow 3 lets a task run on after its on_kill, for some seconds.
+            raise AirflowException("The task was killed.")
 
     @abstractmethod
     def work(self, context: Context) -> Any:
@@ -175,7 +181,6 @@ class UploadFilesOperator(CatalogOperator):
         self.files: Any = files
         self.coalesce = coalesce
         self.max_parallel_uploads = max_parallel_uploads
-        self._is_killed = False
 
     def work(self, context: Context) -> dict[str, str | int]:
         """Check all files, then upload them."""
@@ -204,11 +209,6 @@ class UploadFilesOperator(CatalogOperator):
     def on_kill(self) -> None:
         """Stop the upload. The batch stays open, for another try."""
         self._is_killed = True
-
-    def _stop_if_killed(self) -> None:
-        if self._is_killed:
-            # Airflow 3 lets a task run on after its on_kill, for some seconds.
-            raise AirflowException("The task was killed.")
 
 
 class _SignalOperator(CatalogOperator):

@@ -12,7 +12,6 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import (
-    AirflowException,
     AirflowFailException,
     AirflowTaskTimeout,
     conf,
@@ -154,7 +153,6 @@ class IngestFilesOperator(CatalogOperator):
         self.deferrable = deferrable
         if self.poll_interval == 0:
             raise ValueError("poll_interval: got 0, expected more than 0 seconds")
-        self._is_killed = False
         self._open_batch_id: str | None = None
 
     def work(self, context: Context) -> dict[str, Any]:
@@ -291,11 +289,6 @@ class IngestFilesOperator(CatalogOperator):
         """From here on the batch is the platform's: Adobe's status table knows no abort after this."""
         self._stop_if_killed()
         self._open_batch_id = None
-
-    def _stop_if_killed(self) -> None:
-        if self._is_killed:
-            # Airflow 3 lets a task run on after its on_kill, for some seconds.
-            raise AirflowException("The task was killed.")
 
     def _abort_in_time(self, batch_id: str) -> None:
         """Abort a batch before Airflow loses its patience with a task that is to end, which takes five seconds."""
