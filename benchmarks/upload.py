@@ -146,7 +146,7 @@ def discard_server() -> Iterator[str]:
         try:
             yield server.stdout.readline().strip()
         finally:
-            server.kill()
+            server.terminate()
 
 
 @contextlib.contextmanager
@@ -162,7 +162,7 @@ def emulator(size: int) -> Iterator[tuple[str, str, str]]:
             batch = client.create_batch({"datasetId": DATASET, "inputFormat": {"format": "json"}})
             yield url, batch, DATASET
         finally:
-            server.kill()
+            server.terminate()
 
 
 # What follows runs in the processes of the cases.

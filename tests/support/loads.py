@@ -259,6 +259,7 @@ class OneTask(Load):
             dataset_id=self.place.dataset_id,
             sandbox_name=self.place.sandbox_name,
             files=self.files,
+            max_parallel_uploads=1,
             external_id=self.external_id,
             on_rerun=self.attempt.on_rerun,
             deferrable=self.deferrable,
@@ -287,7 +288,7 @@ class Chain(Load):
         if task_id == "open":
             return CreateBatchOperator(**common, **dataset, external_id=self.external_id)
         if task_id == "upload":
-            return UploadFilesOperator(**common, **dataset, **batch, files=self.files)
+            return UploadFilesOperator(**common, **dataset, **batch, files=self.files, max_parallel_uploads=1)
         if task_id == "complete":
             return CompleteBatchOperator(**common, **batch)
         return BatchSensor(**common, **batch, poke_interval=POLL_SECONDS, deferrable=True)
