@@ -195,7 +195,13 @@ def run_one(connection: str, url: str, files: str, number: int) -> Report:
     clock = _Clock(url)
     pace.now, pace.sleep = clock.now, clock.sleep
     task = IngestFilesOperator(
-        task_id="load", dataset_id=CRM_PROFILES, files=files, poll_interval=20, deferrable=False, dag=dag()
+        task_id="load",
+        dataset_id=CRM_PROFILES,
+        files=files,
+        max_parallel_uploads=1,  # or there would not be one next step
+        poll_interval=20,
+        deferrable=False,
+        dag=dag(),
     )
     visit = Visit(task, Run(), try_number=number)
     failure = None
