@@ -8,7 +8,12 @@ from functools import partial
 from typing import TypeVar
 
 from airflow_provider_catalog.api.client import CatalogClient
-from airflow_provider_catalog.api.errors import ApiError, FileSpoiledError, UploadUnknownError
+from airflow_provider_catalog.api.errors import (
+    ApiError,
+    FileChangedError,
+    FileSpoiledError,
+    UploadUnknownError,
+)
 from airflow_provider_catalog.api.large_files import ByteRange, gaps
 from airflow_provider_catalog.ingest import pace
 from airflow_provider_catalog.ingest.crew import Stop
@@ -116,7 +121,11 @@ class LargeUpload:
         return self._opened is not None and written is not None and written < self._opened
 
     def _send(self, chunk: ByteRange) -> None:
-        self._certainly(partial(self._send_missing, chunk))
+        try:
+            self._certainly(partial(self._send_missing, chunk))
+        except FileChangedError as error:
+            # What was sent of it can't be replaced.
+            raise FileSpoiledError(self._name, str(error)) from error
 
     def _send_missing(self, chunk: ByteRange, attempt: int) -> None:
         missing = (chunk,) if attempt == 1 else gaps(self._received(), chunk)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import threading
 from collections.abc import Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from functools import cache, cached_property
+from functools import cached_property
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from weakref import WeakSet
 
 from airflow_provider_catalog.ingest.sources import Look
 
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BLOCK_BYTES = 8 * 1024 * 1024
-"""How much is asked of a store at a time."""
+"""How much is asked of a store at a time. Files that are open together share it: memory must not grow with their number."""
 
 # Each store has words of its own for what it tells of a file.
 WRITTEN_FIELDS = ("LastModified", "last_modified", "updated", "mtime", "modified", "Last-Modified", "created")
@@ -34,6 +37,8 @@ class ObjectStore:
 
     def __init__(self, fs: AbstractFileSystem) -> None:
         self._fs = fs
+        self._lock = threading.Lock()
+        self._opened: WeakSet[_Blocks] = WeakSet()
 
     def look(self, path: str) -> Look:
         """Look at a file as it is now.
@@ -59,13 +64,48 @@ class ObjectStore:
 
         :raises OSError: it can't be opened.
         """
-        file = self._fs.open(path, "rb", block_size=BLOCK_BYTES, cache_type="readahead")
+        file = self._fs.open(path, "rb", block_size=BLOCK_BYTES, cache_type="none")
         file.seek(start)
-        return cast(BinaryIO, file)
+        with self._lock:
+            others = sum(not each.closed for each in self._opened)
+            blocks = _Blocks(file, BLOCK_BYTES // (others + 1))
+            self._opened.add(blocks)
+        return cast(BinaryIO, blocks)
+
+
+class _Blocks(io.RawIOBase):
+    """Reads a file from where it stands, and lets go of each block before it asks for the next one.
+
+    :param file: the file; closed with this.
+    :param size: bytes of a block.
+    """
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file = file
+        self._size = size
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        """Say that it is."""
+        return True
+
+    def readinto(self, target: Any) -> int:
+        """Read as much as the target takes, or as is left of a block; nothing at the end."""
+        if not self._rest:
+            self._rest = memoryview(b"")
+            self._rest = memoryview(self._file.read(self._size))
+        block, self._rest = self._rest[: len(target)], self._rest[len(target) :]
+        target[: len(block)] = block
+        return len(block)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        super().close()
 
 
 class WebStore(ObjectStore):
-    """Files of web servers, of which some give a file from its beginning only, or do not say how long it is.
+    """One file of a web server, of which some give a file from its beginning only, or do not say how long it is.
 
     Such a file is copied to this machine, once, if a part of it is needed.
     """
@@ -73,7 +113,7 @@ class WebStore(ObjectStore):
     def __init__(self, fs: AbstractFileSystem) -> None:
         super().__init__(fs)
         self._staging = threading.RLock()
-        self._gives_ranges = cache(self._try_range)
+        self._gives_ranges = True
 
     def seen(self, path: str, info: Mapping[str, Any]) -> Look:
         """Say what a server tells of a file, or how long it turned out to be."""
@@ -88,18 +128,21 @@ class WebStore(ObjectStore):
         :raises OSError: it can't be opened.
         """
         if start == 0:
-            return cast(BinaryIO, self._fs.open(path, "rb", block_size=0, size=1))
-        if self._gives_ranges(path):
-            return super().open(path, start)
-        file = self._open_copy(path)
-        file.seek(start)
-        return file
+            return cast(BinaryIO, self._stream(path))
+        if self._gives_ranges:
+            file = self._stream(path, headers={"Range": f"bytes={start}-"})
+            if file.r.status == HTTPStatus.PARTIAL_CONTENT:
+                return cast(BinaryIO, file)
+            # Nothing was read of it: it may be large.
+            file.close()
+            self._gives_ranges = False
+        copy = self._open_copy(path)
+        copy.seek(start)
+        return copy
 
-    def _try_range(self, path: str) -> bool:
-        try:
-            return len(self._fs.cat_file(path, start=1, end=2)) == 1
-        except ValueError:
-            return False
+    def _stream(self, path: str, **options: Any) -> Any:
+        """Read as it arrives. Without a size the file system would ask for one first."""
+        return self._fs.open(path, "rb", block_size=0, size=1, **options)
 
     def _open_copy(self, path: str) -> BinaryIO:
         with self._staging:

@@ -27,6 +27,7 @@ Connect = Callable[[str], tuple[Any, str]]
 """Reaches the store of an address: gives its file system, and the path in it."""
 
 WEB = ("http://", "https://")
+SILENCE_SECONDS = 60.0
 
 
 def connect_without_credentials(address: str) -> tuple[AbstractFileSystem, str]:
@@ -37,8 +38,16 @@ def connect_without_credentials(address: str) -> tuple[AbstractFileSystem, str]:
     """
     from fsspec.core import url_to_fs
 
-    fs, path = url_to_fs(address)
+    options = {"client_kwargs": {"timeout": _web_timeout()}} if address.startswith(WEB) else {}
+    fs, path = url_to_fs(address, **options)
     return fs, path
+
+
+def _web_timeout() -> Any:
+    """Give up on silence only: by default five minutes are all that a file may take, however large it is."""
+    from aiohttp import ClientTimeout
+
+    return ClientTimeout(total=None, sock_connect=SILENCE_SECONDS, sock_read=SILENCE_SECONDS)
 
 
 def find_in_store(address: str, connect: Connect) -> list[SourceFile]:

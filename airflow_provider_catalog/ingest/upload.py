@@ -90,7 +90,7 @@ class Upload:
     def run(self) -> None:
         """Upload all that the platform does not have yet. When this returns or raises, no request is under way any more.
 
-        :raises FileChangedError: a file changed while it was sent.
+        :raises FileChangedError: a file changed while it was sent in one piece, or a part of it was.
         :raises FileSpoiledError: what the platform has of a large file can't become the whole of it any more.
         """
         log.info("Uploading into batch %s, %d at a time: %s", self._batch.id, self._parallel, self._plan)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from peers import closed_port
+from s3fs import S3File
 from stores import BUCKET, S3, Web, web_server
 
 from airflow_provider_catalog.api.errors import FileChangedError, InvalidInputError, SourceError
 from airflow_provider_catalog.hooks.stores import connect
+from airflow_provider_catalog.ingest import object_stores
 from airflow_provider_catalog.ingest.files import find_files
 from airflow_provider_catalog.ingest.sources import SourceFile
 
@@ -175,3 +178,39 @@ class TestTheWeb:
         with web_server({"/a.json": ROWS}, ranges=False, tells_size=False) as web:
             (file,) = find(f"{web.url}/a.json")
             assert (file.size, content(file), content(file, 9)) == (len(ROWS), ROWS, ROWS[9:])
+
+    def test_without_ranges_is_not_read_into_memory(self) -> None:
+        with web_server({"/a.json": bytes(50_000_000)}, ranges=False) as web:
+            (file,) = find(f"{web.url}/a.json")
+            tracemalloc.start()
+            with contextlib.closing(file.open(1, 3)) as reader:
+                assert reader.read(2) == bytes(2)
+            _, peak = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            assert peak < 20_000_000
+
+    def test_may_take_its_time_as_long_as_it_does_not_fall_silent(self, web: Web) -> None:
+        fs, _ = connect(f"{web.url}/d/a%20b.json")
+        assert fs.client_kwargs["timeout"].total is None
+        assert fs.client_kwargs["timeout"].sock_read == 60
+
+
+def test_files_that_are_open_at_the_same_time_share_what_is_read_ahead(
+    s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(object_stores, "BLOCK_BYTES", 12)
+    s3.put("a", ROWS)
+    (file,) = find(f"{STORE}/a")
+    asked: list[int] = []
+    fetch = S3File._fetch_range
+
+    def noting(self: S3File, start: int, end: int) -> bytes:
+        asked.append(end - start)
+        return bytes(fetch(self, start, end))
+
+    monkeypatch.setattr(S3File, "_fetch_range", noting)
+    for _ in range(2):
+        with contextlib.ExitStack() as stack:
+            readers = [stack.enter_context(contextlib.closing(file.open())) for _ in range(3)]
+            assert [reader.read(1) for reader in readers] == [ROWS[:1]] * 3
+    assert asked == [12, 6, 4] * 2

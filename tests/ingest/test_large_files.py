@@ -14,7 +14,6 @@ from desk import CRM_PROFILES, Desk
 from airflow_provider_catalog.api.client import CatalogClient
 from airflow_provider_catalog.api.errors import (
     ApiError,
-    FileChangedError,
     FileSpoiledError,
     SourceError,
     UnreachableError,
@@ -356,7 +355,7 @@ class TestAFileThatChanges:
         verb: str,
     ) -> None:
         meanwhile(lambda: file.write_bytes(new))
-        with pytest.raises(FileChangedError, match=f"a.parquet {verb} while it was being uploaded"):
+        with pytest.raises(FileSpoiledError, match=f"a.parquet {verb} while it was being uploaded"):
             upload(client, batch_id)
         assert "COMPLETE" not in wire(desk)
 
@@ -364,7 +363,7 @@ class TestAFileThatChanges:
         self, client: CatalogClient, desk: Desk, file: Path, batch_id: str, meanwhile: Callable[..., None]
     ) -> None:
         meanwhile(file.unlink)
-        with pytest.raises(FileChangedError, match="is not there any more"):
+        with pytest.raises(FileSpoiledError, match="is not there any more"):
             upload(client, batch_id)
         assert "COMPLETE" not in wire(desk)
 
