@@ -36,6 +36,17 @@ SANDBOXES = "/data/foundation/sandbox-management/"
 GLOBAL_SCHEMAS = "https://ns.adobe.com/xdm/"
 
 PAGE_SIZE = 100
+ARRIVAL_PROPERTIES = (
+    "status",
+    "completed",
+    "externalId",
+    "relatedObjects",
+    "metrics",
+    "recordCount",
+    "failedRecordCount",
+    "tags",
+    "replay",
+)
 IDS_PER_LOOK_UP = 20
 URL_LIMIT = 2000
 
@@ -273,6 +284,30 @@ class CatalogClient:
         params = {name: str(value) for name, value in filters.items() if value is not None}
         for batch_id, record in self._pages("batches", params | _properties(properties)):
             yield Batch.parse(batch_id, record)
+
+    def promoted_batches(
+        self, dataset_ids: Collection[str], completed_from: int, *, start: int = 0
+    ) -> list[Batch]:
+        """Give one page of the batches whose data are in any of these datasets, those that were promoted first at the front.
+
+        A page may be shorter than others even if it is not the last one: the platform has limits that depend on the credential.
+
+        :param dataset_ids: a few datasets, which must fit into an address.
+        :param completed_from: only batches promoted at this moment or later, in epoch milliseconds.
+        :param start: how many of them to leave out.
+        """
+        for dataset_id in dataset_ids:
+            check_request(dataset_id, "datasetId")
+        params = {
+            "dataSet": ",".join(dataset_ids),
+            "status": "success,active",
+            "property": f"completed>={completed_from}",
+            "orderBy": "asc:completed",
+            "limit": str(PAGE_SIZE),
+            "start": str(start),
+        }
+        page = self._read("batches", params | _properties(ARRIVAL_PROPERTIES))
+        return [Batch.parse(batch_id, record) for batch_id, record in page.items()]
 
     def get_dataset(self, dataset_id: str) -> Dataset:
         """Look one dataset up.

@@ -64,6 +64,7 @@ class Batch:
     errors: tuple[BatchIssue, ...] = ()
     tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     input_format: Mapping[str, Any] | None = None
+    replay_reason: str | None = None
 
     @classmethod
     def parse(cls, batch_id: str, record: Mapping[str, Any]) -> Batch:
@@ -85,6 +86,7 @@ class Batch:
             errors=tuple(_issue(item) for item in _items(record.get("errors"))),
             tags=_tags(record.get("tags")),
             input_format=_input_format(record.get("inputFormat")),
+            replay_reason=_replay_reason(record.get("replay")),
         )
 
     @property
@@ -209,6 +211,12 @@ def _count(value: object) -> int | None:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
+
+
+def _replay_reason(value: object) -> str | None:
+    """Read why a batch takes the place of others."""
+    reason = _text(value.get("reason")) if isinstance(value, Mapping) else None
+    return reason.lower() if reason else None
 
 
 def _input_format(value: object) -> Mapping[str, Any] | None:

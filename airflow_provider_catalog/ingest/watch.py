@@ -36,22 +36,18 @@ REFUSALS = frozenset({400, 403, 404})
 
 
 @dataclass
-class BatchWatch:
-    """The memory of one wait. All times are epoch seconds.
+class TroubleWatch:
+    """What a wait remembers of looks that failed. All times are epoch seconds.
 
     ``not_before`` is when the platform wants to be asked again at the earliest.
 
-    :param batch_id: the batch that is waited for.
-    :param stalled_grace: for how many seconds a batch may be stalled.
+    :param subject: what is waited for, in words.
     :param max_unreachable: for how many seconds the platform may give no useful answer.
     """
 
-    batch_id: str
-    stalled_grace: float = DEFAULT_STALLED_GRACE
+    subject: str
     max_unreachable: float = DEFAULT_MAX_UNREACHABLE
     not_before: float = field(default=0.0, init=False)
-    _status: str | None = field(default=None, init=False)
-    _stalled_since: float | None = field(default=None, init=False)
     _trouble_since: float | None = field(default=None, init=False)
     _refused_since: float | None = field(default=None, init=False)
 
@@ -60,20 +56,9 @@ class BatchWatch:
         """Whether the last look was refused, so that a further one must tell whether that lasts."""
         return self._refused_since is not None
 
-    def saw(self, batch: Batch, now: float) -> bool:
-        """Take note of a look; True when the batch is promoted.
-
-        :raises BatchFailedError: the platform gave the batch up.
-        :raises BatchStalledError: the batch has been stalled for longer than the grace.
-        """
+    def heard(self) -> None:
+        """Take note of a useful answer."""
         self._trouble_since = self._refused_since = None
-        if batch.status != self._status:
-            self._announce(batch)
-            self._status = batch.status
-        if batch.phase is Phase.FAILED:
-            raise BatchFailedError(batch)
-        self._check_stalled(batch, now)
-        return batch.phase is Phase.SUCCEEDED
 
     def missed(self, error: CatalogError, now: float) -> None:
         """Take note of a look that failed.
@@ -89,12 +74,47 @@ class BatchWatch:
             raise error
         silence = now - self._trouble_since
         if silence >= self.max_unreachable:
-            text = f"Nothing useful was heard of batch {self.batch_id} for {_duration(silence)}. {error}"
+            text = f"Nothing useful was heard of {self.subject} for {_duration(silence)}. {error}"
             raise LostSightError(text) from error
         if isinstance(error, NotFoundError):
-            log.info("The Catalog does not show batch %s yet.", self.batch_id)
+            log.info("The Catalog does not show %s yet.", self.subject)
             return
-        log.warning("Could not look at batch %s, and goes on waiting. %s", self.batch_id, error)
+        log.warning("Could not look at %s, and goes on waiting. %s", self.subject, error)
+
+
+class BatchWatch(TroubleWatch):
+    """The memory of a wait for one batch. All times are epoch seconds.
+
+    :param batch_id: the batch that is waited for.
+    :param stalled_grace: for how many seconds a batch may be stalled.
+    :param max_unreachable: for how many seconds the platform may give no useful answer.
+    """
+
+    def __init__(
+        self,
+        batch_id: str,
+        stalled_grace: float = DEFAULT_STALLED_GRACE,
+        max_unreachable: float = DEFAULT_MAX_UNREACHABLE,
+    ) -> None:
+        super().__init__(f"batch {batch_id}", max_unreachable)
+        self.stalled_grace = stalled_grace
+        self._status: str | None = None
+        self._stalled_since: float | None = None
+
+    def saw(self, batch: Batch, now: float) -> bool:
+        """Take note of a look; True when the batch is promoted.
+
+        :raises BatchFailedError: the platform gave the batch up.
+        :raises BatchStalledError: the batch has been stalled for longer than the grace.
+        """
+        self.heard()
+        if batch.status != self._status:
+            self._announce(batch)
+            self._status = batch.status
+        if batch.phase is Phase.FAILED:
+            raise BatchFailedError(batch)
+        self._check_stalled(batch, now)
+        return batch.phase is Phase.SUCCEEDED
 
     def _check_stalled(self, batch: Batch, now: float) -> None:
         if batch.status != STALLED:
@@ -130,7 +150,10 @@ class BatchWatch:
 
 
 def is_refusal(error: CatalogError) -> bool:
-    """Whether the platform knows us and will not show the batch. A credential that is refused may be on its way to be renewed."""
+    """Whether the platform knows us and will not show what is asked for.
+
+    A credential that is refused may be on its way to be renewed.
+    """
     if not isinstance(error, ApiError) or isinstance(error, AuthenticationError):
         return False
     return error.failure.status in REFUSALS

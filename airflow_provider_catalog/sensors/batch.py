@@ -1,44 +1,32 @@
-"""Waiting until the platform has promoted a batch."""
+"""Waiting until the platform has promoted a batch: a certain one, or any on a dataset."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import (
-    AirflowFailException,
-    AirflowSensorTimeout,
-    AirflowSkipException,
-    AirflowTaskTimeout,
-    BaseSensorOperator,
-    PokeReturnValue,
-    conf,
-)
+from airflow.providers.common.compat.sdk import PokeReturnValue
 
-from airflow_provider_catalog.hooks.catalog import DEFAULT_CONN_ID, CatalogHook
 from airflow_provider_catalog.hooks.durations import seconds
-from airflow_provider_catalog.hooks.failures import failing_fast
-from airflow_provider_catalog.hooks.summaries import leaving_summary, push_summary
+from airflow_provider_catalog.hooks.moments import epoch_seconds
+from airflow_provider_catalog.sensors.waiting import WaitingSensor
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, XComArg
 
+    from airflow_provider_catalog.ingest.arrivals import DatasetWatch
     from airflow_provider_catalog.ingest.rejected import RejectedLimit
     from airflow_provider_catalog.ingest.watch import BatchWatch
+    from airflow_provider_catalog.triggers.batch import BatchTrigger
+    from airflow_provider_catalog.triggers.dataset import DatasetBatchTrigger
 
 STALLED_GRACE = timedelta(hours=1)
-MAX_UNREACHABLE = timedelta(minutes=30)
-
-# The trigger keeps the deadline itself, with a last look; Airflow's own is for a triggerer that is gone.
-BACKSTOP_SECONDS = 300.0
-CONFIRMATION_PAUSE = 5.0
 
 
-class BatchSensor(BaseSensorOperator):
+class BatchSensor(WaitingSensor):
     """Wait until a batch is promoted.
 
     Succeeds when the batch is ``success`` or ``active``, also if it was replaced since then. Fails at once, without retries, when
@@ -63,41 +51,28 @@ class BatchSensor(BaseSensorOperator):
     """
 
     template_fields: Sequence[str] = ("catalog_conn_id", "sandbox_name", "batch_id", "fail_on_rejected")
-    ui_color = "#f5e1df"
 
     def __init__(
         self,
         *,
         batch_id: str | XComArg,
-        catalog_conn_id: str = DEFAULT_CONN_ID,
-        sandbox_name: str | None = None,
         fail_on_rejected: float | str | XComArg | None = None,
         stalled_grace: float | timedelta = STALLED_GRACE,
-        max_unreachable: float | timedelta = MAX_UNREACHABLE,
-        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.batch_id: Any = batch_id  # a text when the templates have been rendered
-        self.catalog_conn_id = catalog_conn_id
-        self.sandbox_name = sandbox_name
         self.fail_on_rejected: Any = fail_on_rejected
         self.stalled_grace = seconds("stalled_grace", stalled_grace)
-        self.max_unreachable = seconds("max_unreachable", max_unreachable)
-        self.deferrable = deferrable
-        if deferrable and self.poke_interval == 0:
-            raise ValueError("poke_interval: got 0, expected more than 0 seconds in the deferrable mode")
 
     @cached_property
-    def hook(self) -> CatalogHook:
-        """The hook of the task's connection and sandbox. The sensor looks again by itself, so it repeats no call."""
-        return CatalogHook(self.catalog_conn_id, self.sandbox_name, attempts=1)
-
-    @cached_property
-    def _watch(self) -> BatchWatch:
+    def _batch_watch(self) -> BatchWatch:
         from airflow_provider_catalog.ingest.watch import BatchWatch
 
         return BatchWatch(self.batch_id, self.stalled_grace, self._patience)
+
+    def _watch(self, context: Context) -> BatchWatch:
+        return self._batch_watch
 
     @cached_property
     def _limit(self) -> RejectedLimit | None:
@@ -105,106 +80,131 @@ class BatchSensor(BaseSensorOperator):
 
         return None if self.fail_on_rejected is None else RejectedLimit.parse(self.fail_on_rejected)
 
-    @property
-    def _patience(self) -> float:
-        """For how many seconds no useful answer is tolerated; with Airflow's ``silent_fail`` only the time-out ends a wait."""
-        return self.timeout + BACKSTOP_SECONDS if self.silent_fail else self.max_unreachable
+    def _read(self, context: Context) -> PokeReturnValue:
+        from airflow_provider_catalog.ingest.rejected import accepted
 
-    def execute(self, context: Context) -> Any:
-        """Look at the batch, and wait in the chosen mode.
+        limit = self._limit  # refused, if it is, before anything is sent
+        batch = self.hook.client.get_batch(self.batch_id)
+        promoted = self._batch_watch.saw(batch, time.time())
+        return PokeReturnValue(
+            is_done=promoted, xcom_value=accepted(batch, limit).summary if promoted else None
+        )
 
-        :raises AirflowFailException: the batch won't be promoted.
-        :raises AirflowSensorTimeout: it was not promoted in time.
-        """
-        if not self.deferrable:
-            return super().execute(context)
-        with self._softly():
-            first_look = self.poke(context)
-        if not first_look:
-            self._defer()
-        return first_look.xcom_value
-
-    def poke(self, context: Context) -> PokeReturnValue:
-        """Look at the batch once; in the mode reschedule, until a refusal has passed or lasts."""
-        with failing_fast(), leaving_summary(context):
-            look = self._look()
-            while self.reschedule and self._watch.is_refused:
-                time.sleep(CONFIRMATION_PAUSE)
-                look = self._look()
-            return look
-
-    def execute_complete(self, context: Context, event: Mapping[str, Any]) -> Any:
-        """Turn the trigger's event into the task's end."""
-        from airflow_provider_catalog.api.errors import LostSightError
+    def _accept(self, summary: Mapping[str, Any]) -> Any:
         from airflow_provider_catalog.api.models import Batch
         from airflow_provider_catalog.ingest.rejected import accepted
-        from airflow_provider_catalog.triggers.batch import Outcome
 
-        outcome, message, summary = Outcome(event["outcome"]), event["message"], event["summary"]
-        if outcome is Outcome.PROMOTED:
-            self.log.info(message)
-            with self._softly(), failing_fast(), leaving_summary(context):
-                return accepted(Batch.from_summary(summary), self._limit).summary
-        if summary is not None:
-            push_summary(context, summary)
-        failures: dict[Outcome, type[BaseException]] = {
-            Outcome.FAILED: AirflowFailException,
-            Outcome.LOST_SIGHT: LostSightError,
-            Outcome.TIMED_OUT: AirflowSensorTimeout,
-            Outcome.STOPPED: AirflowTaskTimeout,
-        }
-        with self._softly():
-            raise failures[outcome](message)
+        return accepted(Batch.from_summary(summary), self._limit).summary
 
-    @contextmanager
-    def _softly(self) -> Iterator[None]:
-        """Skip instead of failing where the user asks for it, on the same errors as Airflow does in the other modes."""
-        try:
-            yield
-        except (AirflowFailException, AirflowSensorTimeout, AirflowTaskTimeout) as error:
-            if self.soft_fail or self.never_fail:
-                raise AirflowSkipException(str(error)) from error
-            raise
-        except Exception as error:
-            if self.never_fail:
-                raise AirflowSkipException(str(error)) from error
-            raise
-
-    def _look(self) -> PokeReturnValue:
-        from airflow_provider_catalog.api.errors import CatalogError, InvalidInputError
-        from airflow_provider_catalog.ingest.rejected import accepted
-
-        _ = self._limit  # refused, if it is, before anything is sent
-        if time.time() < self._watch.not_before:
-            return PokeReturnValue(is_done=False)
-        try:
-            batch = self.hook.client.get_batch(self.batch_id)
-        except InvalidInputError:
-            raise
-        except CatalogError as error:
-            self._watch.missed(error, time.time())
-            return PokeReturnValue(is_done=False)
-        promoted = self._watch.saw(batch, time.time())
-        return PokeReturnValue(
-            is_done=promoted, xcom_value=accepted(batch, self._limit).summary if promoted else None
-        )
-
-    def _defer(self) -> NoReturn:
+    def _trigger(self, context: Context, deadline: float, hard_deadline: float | None) -> BatchTrigger:
         from airflow_provider_catalog.triggers.batch import BatchTrigger
 
-        now = time.time()
-        limit = self.execution_timeout
-        self.defer(
-            trigger=BatchTrigger(
-                batch_id=self.batch_id,
-                catalog_conn_id=self.catalog_conn_id,
-                sandbox_name=self.sandbox_name,
-                poll_interval=self.poke_interval,
-                stalled_grace=self.stalled_grace,
-                max_unreachable=self._patience,
-                deadline=now + self.timeout,
-                hard_deadline=now + limit.total_seconds() if limit is not None else None,
-            ),
-            method_name="execute_complete",
-            timeout=timedelta(seconds=self.timeout + BACKSTOP_SECONDS),
+        return BatchTrigger(
+            batch_id=self.batch_id,
+            catalog_conn_id=self.catalog_conn_id,
+            sandbox_name=self.sandbox_name,
+            poll_interval=self.poke_interval,
+            stalled_grace=self.stalled_grace,
+            max_unreachable=self._patience,
+            deadline=deadline,
+            hard_deadline=hard_deadline,
         )
+
+
+class DatasetBatchSensor(WaitingSensor):
+    """Wait until batches on a dataset are promoted, whoever has loaded them.
+
+    Counted are the batches that were promoted at ``since`` or later and that are still there: not those that were reverted or
+    replaced, nor those into which the platform has merged older ones. Goes on waiting through outages and expired tokens. A look
+    takes one request for each 100 batches that have arrived.
+
+    :param dataset_id: the dataset (templated).
+    :param since: the moment (templated): a datetime, or ISO text such as ``"{{ ts }}"``; UTC where it names no time zone. Unless
+        given, the start of the run's data interval, or of the run itself where it has none.
+    :param min_batches: wait for so many batches (templated); one unless given.
+    :param min_records: wait instead for so many records written by them all (templated). Batches whose records the platform does
+        not count (CSV) add none.
+    :param catalog_conn_id: the connection (templated).
+    :param sandbox_name: another sandbox than the connection's (templated).
+    :param max_unreachable: how long the platform may give no useful answer; seconds or a timedelta, half an hour unless given.
+        In the mode reschedule nothing is remembered between two looks, so there only ``timeout`` ends such a wait.
+    :param deferrable: wait in the triggerer, after one look in the worker; Airflow's ``default_deferrable`` unless given.
+    :param poke_interval: seconds between two looks.
+    :param timeout: seconds until the wait fails with ``AirflowSensorTimeout``, or is skipped with ``soft_fail``.
+    :return: ``dataset_id``, ``batches`` and ``records`` as far as was counted, which is until there were enough, and
+        ``batch_ids``, the first hundred.
+    """
+
+    template_fields: Sequence[str] = (
+        "catalog_conn_id",
+        "sandbox_name",
+        "dataset_id",
+        "since",
+        "min_batches",
+        "min_records",
+    )
+
+    def __init__(
+        self,
+        *,
+        dataset_id: str | XComArg,
+        since: datetime | str | XComArg | None = None,
+        min_batches: int | str | XComArg | None = None,
+        min_records: int | str | XComArg | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if min_batches is not None and min_records is not None:
+            raise ValueError("min_batches: got both this and min_records, expected one of them")
+        self.dataset_id: Any = dataset_id
+        self.since: Any = since
+        self.min_batches: Any = min_batches
+        self.min_records: Any = min_records
+        self._dataset_watch: DatasetWatch | None = None
+
+    def _watch(self, context: Context) -> DatasetWatch:
+        self._dataset_watch = self._dataset_watch or self._new_watch(context)
+        return self._dataset_watch
+
+    def _new_watch(self, context: Context) -> DatasetWatch:
+        from airflow_provider_catalog.ingest.arrivals import DatasetWatch, Goal
+
+        goal = Goal.parse(self.min_batches, self.min_records)
+        since = self.since if self.since is not None else _start_of(context)
+        return DatasetWatch(self.dataset_id, epoch_seconds("since", since), goal, self._patience)
+
+    def _read(self, context: Context) -> PokeReturnValue:
+        watch = self._watch(context)
+        arrivals = watch.look(self.hook.client)
+        enough = arrivals.reach(watch.goal)
+        self.log.info("Dataset %s since %s: %s.", self.dataset_id, watch.moment, arrivals)
+        return PokeReturnValue(
+            is_done=enough,
+            xcom_value={"dataset_id": self.dataset_id, **arrivals.summary} if enough else None,
+        )
+
+    def _accept(self, summary: Mapping[str, Any]) -> Any:
+        return summary
+
+    def _trigger(self, context: Context, deadline: float, hard_deadline: float | None) -> DatasetBatchTrigger:
+        from airflow_provider_catalog.triggers.dataset import DatasetBatchTrigger
+
+        watch = self._watch(context)
+        return DatasetBatchTrigger(
+            dataset_id=self.dataset_id,
+            catalog_conn_id=self.catalog_conn_id,
+            sandbox_name=self.sandbox_name,
+            since=watch.since,
+            min_batches=watch.goal.batches,
+            min_records=watch.goal.records,
+            poll_interval=self.poke_interval,
+            max_unreachable=self._patience,
+            deadline=deadline,
+            hard_deadline=hard_deadline,
+        )
+
+
+def _start_of(context: Context) -> Any:
+    """Give the moment from which a run is about data: that of its interval, or else its own."""
+    interval: Any = context.get("data_interval_start")
+    return interval if interval is not None else context["dag_run"].start_date

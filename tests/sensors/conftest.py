@@ -8,6 +8,7 @@ from airflow_stage import *  # noqa: F403
 from tasks import Visit, run_task
 
 from airflow_provider_catalog.sensors import batch as sensors
+from airflow_provider_catalog.sensors import waiting
 
 MODES: dict[str, dict[str, Any]] = {
     "poke": {"mode": "poke"},
@@ -51,4 +52,4 @@ def wait_deferred() -> Wait:
 @pytest.fixture(autouse=True)
 def short_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether a refusal lasts is looked at soon."""
-    monkeypatch.setattr(sensors, "CONFIRMATION_PAUSE", 0.02)
+    monkeypatch.setattr(waiting, "CONFIRMATION_PAUSE", 0.02)
