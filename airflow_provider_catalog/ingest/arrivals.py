@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from math import floor
 from typing import Any
 
 from airflow_provider_catalog.api.client import CatalogClient
@@ -42,7 +43,8 @@ def sweep(client: CatalogClient, dataset_ids: Collection[str], since: float) -> 
     """
     wanted = sorted(dataset_ids)
     for first in range(0, len(wanted), DATASETS_PER_LOOK):
-        yield from _pages(client, wanted[first : first + DATASETS_PER_LOOK], round(since * 1000))
+        # The platform cuts off what is less than a millisecond; and so do floats of today, by a little.
+        yield from _pages(client, wanted[first : first + DATASETS_PER_LOOK], floor(since * 1000 + 0.001))
 
 
 def _pages(client: CatalogClient, dataset_ids: list[str], since: int) -> Iterator[list[Batch]]:

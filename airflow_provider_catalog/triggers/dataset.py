@@ -215,7 +215,9 @@ class DatasetBatchEventTrigger(BaseEventTrigger):
         board.tells_settled = True
         return Producer(board)
 
-    async def filter_shared_stream(self, shared_stream: AsyncIterator[Look]) -> AsyncGenerator[TriggerEvent, None]:
+    async def filter_shared_stream(
+        self, shared_stream: AsyncIterator[Look]
+    ) -> AsyncGenerator[TriggerEvent, None]:
         """Yield an event for each batch, where Airflow shares the poll."""
         async with aclosing(self._events(self._board(), shared_stream)) as events:
             async for event in events:

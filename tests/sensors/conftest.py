@@ -5,16 +5,11 @@ from typing import Any
 
 import pytest
 from airflow_stage import *  # noqa: F403
+from modes import MODES
 from tasks import Visit, run_task
 
 from airflow_provider_catalog.sensors import batch as sensors
 from airflow_provider_catalog.sensors import waiting
-
-MODES: dict[str, dict[str, Any]] = {
-    "poke": {"mode": "poke"},
-    "reschedule": {"mode": "reschedule"},
-    "deferrable": {"deferrable": True},
-}
 
 Wait = Callable[..., Visit]
 

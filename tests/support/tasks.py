@@ -85,8 +85,11 @@ def run_task(task: BaseOperator, **params: Any) -> Visit:
     return run_try(Visit(task, Run()), **params)
 
 
-def run_try(visit: Visit, **params: Any) -> Visit:
-    """Run the try of a task instance to its end; what it has handed on is in the visit also if it fails."""
+def run_try(visit: Visit, *, data_interval_start: datetime | None = None, **params: Any) -> Visit:
+    """Run the try of a task instance to its end; what it has handed on is in the visit also if it fails.
+
+    :param data_interval_start: where the run's data interval begins, if it has one.
+    """
     task = visit.task
     context: Any = {
         "ti": visit,
@@ -95,6 +98,8 @@ def run_try(visit: Visit, **params: Any) -> Visit:
         "params": params,
         "run_id": visit.run_id,
     }
+    if data_interval_start is not None:
+        context["data_interval_start"] = data_interval_start
     step, arguments = "execute", {}
     while True:
         try:
