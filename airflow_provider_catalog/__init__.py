@@ -31,8 +31,8 @@ def get_provider_info() -> dict[str, object]:
         ],
         "hooks": [_modules("hooks.catalog")],
         "operators": [_modules("operators.batch", "operators.diagnostics", "operators.ingest")],
-        "sensors": [_modules("sensors.batch")],
-        "triggers": [_modules("triggers.batch")],
+        "sensors": [_modules("sensors.batch", "sensors.waiting")],
+        "triggers": [_modules("triggers.batch", "triggers.dataset")],
         "extra-links": [f"{__name__}.links.dataset.DatasetLink"],
         "connection-types": [_connection_type()],
     }

@@ -6,13 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-try:
-    from airflow.providers.common.compat.sdk import RetryDecision, RetryPolicy
-except (ImportError, AttributeError) as error:
-    raise ImportError(
-        "CatalogRetryPolicy needs Airflow 3.3 or newer. Without it the operators of this package fail at once "
-        "on errors that another try can't mend, as they always do."
-    ) from error
+from airflow.providers.common.compat import sdk
 
 from airflow_provider_catalog.api.errors import (
     BatchLostError,
@@ -23,7 +17,9 @@ from airflow_provider_catalog.api.errors import (
 )
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.common.compat.sdk import Context, RetryDecision, RetryPolicy
+else:
+    RetryPolicy = getattr(sdk, "RetryPolicy", object)  # so that it can be imported in any Airflow
 
 # The trouble is over when these are raised, or was waited for long enough.
 NOTHING_TO_WAIT_FOR = (BatchLostError, FileSpoiledError, LostSightError, StoppedError)
@@ -44,7 +40,16 @@ class CatalogRetryPolicy(RetryPolicy):
     ==============================================================  ============================================
 
     An error of this package also counts if another exception was raised from it. The number of tries stays that of the task.
+
+    :raises AirflowOptionalProviderFeatureException: this Airflow is older than 3.3.
     """
+
+    def __init__(self) -> None:
+        if not hasattr(sdk, "RetryPolicy"):
+            raise sdk.AirflowOptionalProviderFeatureException(
+                "CatalogRetryPolicy needs Airflow 3.3 or newer. Without it the operators of this package fail at once "
+                "on errors that another try can't mend, as they always do."
+            )
 
     def evaluate(
         self,
@@ -54,6 +59,8 @@ class CatalogRetryPolicy(RetryPolicy):
         context: Context | None = None,
     ) -> RetryDecision:
         """Decide about one failure."""
+        from airflow.providers.common.compat.sdk import RetryDecision
+
         from airflow_provider_catalog.api.retries import pause_after
 
         error = next((cause for cause in _causes(exception) if isinstance(cause, CatalogError)), None)

@@ -209,11 +209,11 @@ class DatasetBatchEventTrigger(BaseEventTrigger):
     @classmethod
     def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> Any:
         """Make the poll that Airflow 3.3 shares between triggers, and that it tells which events it has stored."""
-        from airflow_provider_catalog.triggers.producer import Producer
+        from airflow_provider_catalog.triggers.producer import producer_of
 
         board = cls(**kwargs)._board()
         board.tells_settled = True
-        return Producer(board)
+        return producer_of(board)
 
     async def filter_shared_stream(
         self, shared_stream: AsyncIterator[Look]

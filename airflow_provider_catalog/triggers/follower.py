@@ -206,12 +206,11 @@ class Follower:
         return runs is not None and given.runs is not None and runs > given.runs
 
     async def _is_settled(self, given: _Given, look: Look, age: float) -> bool:
-        is_stored = age >= SETTLE_SECONDS if look.settled is None else look.settled
-        if not is_stored:
+        if look.settled is False:
             return False
-        if given.runs is None:
-            return age >= EVENT_GAP
-        return age >= RUN_PATIENCE or await self._was_stored(given)
+        if given.runs is not None:
+            return age >= RUN_PATIENCE or await self._was_stored(given)
+        return age >= (EVENT_GAP if look.settled else SETTLE_SECONDS)
 
     async def _give(self, look: Look) -> Batch | None:
         """Choose the batch that becomes an event now, if there is one."""

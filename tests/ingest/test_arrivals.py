@@ -19,6 +19,7 @@ from airflow_provider_catalog.ingest.arrivals import OVERLAP, ArrivalLog, Arriva
 
 CATALOG = "/data/foundation/catalog/batches"
 NOON = 1_711_652_400.0
+ONE = Goal(1)
 
 
 @pytest.fixture(autouse=True)
@@ -139,7 +140,7 @@ class TestSweep:
 
 
 class TestWatch:
-    def watch(self, dataset_id: str = CRM_PROFILES, goal: Goal = Goal(1)) -> DatasetWatch:
+    def watch(self, dataset_id: str = CRM_PROFILES, goal: Goal = ONE) -> DatasetWatch:
         return DatasetWatch(dataset_id, 0, goal, 1800)
 
     def test_counts_batches_and_records(self, client: CatalogClient, desk: Desk) -> None:
