@@ -140,5 +140,5 @@ def test_the_dag_on_an_asset_has_a_watcher_of_its_dataset_and_runs(
     dag = dag_of(ON_ASSETS)
     [asset] = dag.schedule
     [watcher] = asset.watchers
-    assert watcher.trigger["kwargs"]["dataset_id"] == CRM_PROFILES
+    assert watcher.trigger.dataset_id == CRM_PROFILES
     assert run_dag(dag).state == "success"
