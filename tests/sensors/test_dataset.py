@@ -18,6 +18,7 @@ from tasks import Run, Visit, dag, run_task, run_try
 
 from airflow_provider_catalog.api.errors import LostSightError
 from airflow_provider_catalog.hooks.catalog import CatalogHook
+from airflow_provider_catalog.ingest import watch
 from airflow_provider_catalog.sensors.batch import DatasetBatchSensor
 
 Wait = Callable[..., Visit]
@@ -44,6 +45,12 @@ def wait(request: pytest.FixtureRequest) -> Wait:
 def wait_on(request: pytest.FixtureRequest) -> Wait:
     """Runs the sensor to its end, in the modes that remember from look to look what they have seen."""
     return waiting_in(request.param)
+
+
+@pytest.fixture
+def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refusal counts as lasting after a moment."""
+    monkeypatch.setattr(watch, "REFUSAL_GRACE", 0.5)
 
 
 @pytest.fixture(autouse=True)
@@ -249,6 +256,7 @@ def test_trouble_ends_a_wait_when_it_lasts_too_long_but_airflow_may_try_again(
     assert looks(desk) > 3
 
 
+@pytest.mark.usefixtures("short_grace")
 def test_a_refusal_ends_a_wait_when_it_lasts(wait: Wait, desk: Desk) -> None:
     desk.break_next({"status": 403, "body": {"title": "not yours"}}, BATCHES, times=None)
     with pytest.raises(AirflowFailException, match=r"answered with 403.*not yours"):
@@ -256,6 +264,7 @@ def test_a_refusal_ends_a_wait_when_it_lasts(wait: Wait, desk: Desk) -> None:
     assert looks(desk) > 3
 
 
+@pytest.mark.usefixtures("short_grace")
 def test_an_unknown_dataset_ends_a_wait(wait: Wait, desk: Desk) -> None:
     with pytest.raises(AirflowFailException, match="404"):
         wait(dataset_id="000000000000000000000000")

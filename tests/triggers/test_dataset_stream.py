@@ -21,6 +21,7 @@ def _in_a_hurry(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.set(empty_batch="success", promotion_seconds=0)
     monkeypatch.setattr(streams, "TICK", 0.01)
     monkeypatch.setattr(follower, "EVENT_GAP", 0.0)
+    monkeypatch.setattr(follower, "SETTLE_SECONDS", 0.0)  # of no account where Airflow tells
 
 
 class Store:
