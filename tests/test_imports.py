@@ -61,3 +61,9 @@ def test_a_dag_file_loads_neither_the_client_nor_the_emulator(loaded_by_a_dag_fi
     parts = {name.removeprefix(f"{PACKAGE}.") for name in loaded_by_a_dag_file if name.startswith(PACKAGE)}
     assert not {part for part in parts if part.startswith(("emulator", "triggers", "ingest"))}
     assert {part for part in parts if part.startswith("api.")} <= {"api.errors"}
+
+
+def test_a_dag_file_with_a_watcher_loads_neither_the_client_nor_the_emulator() -> None:
+    loaded = newly_loaded([f"{PACKAGE}.triggers.dataset"], BASE)
+    parts = {name.removeprefix(f"{PACKAGE}.") for name in loaded if name.startswith(PACKAGE)}
+    assert not {part for part in parts if part.startswith(("api.", "emulator", "ingest"))}
