@@ -36,6 +36,9 @@ SANDBOXES = "/data/foundation/sandbox-management/"
 GLOBAL_SCHEMAS = "https://ns.adobe.com/xdm/"
 
 PAGE_SIZE = 100
+SHORTEST_FULL_PAGE = 20
+"""A page with fewer entries is the last one. Asked for is the highest limit that is documented, but for the credentials of services
+Adobe names this lower one."""
 ARRIVAL_PROPERTIES = (
     "status",
     "completed",
@@ -387,9 +390,9 @@ class CatalogClient:
         while True:
             page = self._read(kind, {**params, "limit": str(PAGE_SIZE), "start": str(start)})
             yield from page.items()
-            if len(page) < PAGE_SIZE:
+            if len(page) < SHORTEST_FULL_PAGE:
                 return
-            start += PAGE_SIZE
+            start += len(page)
 
     def _read(self, path: str, params: Mapping[str, str]) -> dict[str, Mapping[str, Any]]:
         call = Call(

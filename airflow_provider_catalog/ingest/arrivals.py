@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from math import floor
 from typing import Any
 
-from airflow_provider_catalog.api.client import CatalogClient
+from airflow_provider_catalog.api.client import SHORTEST_FULL_PAGE, CatalogClient
 from airflow_provider_catalog.api.errors import InvalidInputError
 from airflow_provider_catalog.api.models import Batch
 from airflow_provider_catalog.ingest.watch import TroubleWatch
@@ -23,9 +23,6 @@ OVERLAP = 300.0
 
 PENDING_LIMIT = 500
 """So many batches wait to be handed on at most; those behind them are found again by later looks."""
-
-SHORTEST_FULL_PAGE = 20
-"""The lowest limit of a page that is documented for the credentials of services; a page with fewer batches is the last one."""
 
 DATASETS_PER_LOOK = 30
 IDS_SHOWN = 100

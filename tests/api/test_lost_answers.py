@@ -71,7 +71,7 @@ class TestAnswersThatAreLost:
     def test_a_safe_call_is_repeated_and_then_given_up_for_now(
         self, lossy: Any, pauses: Pauses, act: Act | dict[str, Any], reason: str
     ) -> None:
-        client, count = lossy(act, timeout=0.05 if reason == LATE else 10.0)
+        client, count = lossy(act, timeout=0.2 if reason == LATE else 10.0)
         error = raised_by(lambda client: client.get_batch(BATCH), client)
         assert isinstance(error, UnreachableError)
         assert not error.permanent
