@@ -37,7 +37,7 @@ GLOBAL_SCHEMAS = "https://ns.adobe.com/xdm/"
 
 PAGE_SIZE = 100
 SHORTEST_FULL_PAGE = 20
-"""A page with fewer entries is the last one. Asked for is the highest limit that is documented, but for the credentials of services
+"""A page with fewer entries is the last one. Asked for is the highest limit that is documented; for the credentials of services
 Adobe names this lower one."""
 ARRIVAL_PROPERTIES = (
     "status",
