@@ -162,6 +162,7 @@ def emulator(size: int) -> Iterator[tuple[str, str, str]]:
             batch = client.create_batch({"datasetId": DATASET, "inputFormat": {"format": "json"}})
             yield url, batch, DATASET
         finally:
+            # Not killed: it removes the gigabytes that it has received.
             server.terminate()
 
 

@@ -43,7 +43,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from loads import ACTIVE, GIVEN_UP, Books, Chain, Load, OneTask, Place, Try, place_of
+from loads import ACTIVE, GIVEN_UP, Books, Chain, InChunks, Load, OneTask, Place, Try, place_of
 from tasks import IS_AIRFLOW_2
 
 from airflow_provider_catalog.api.auth import forget_tokens
@@ -52,7 +52,8 @@ from airflow_provider_catalog.api.retries import DEFAULT_ATTEMPTS
 from airflow_provider_catalog.emulator.ingestion import act
 from airflow_provider_catalog.emulator.lifecycle import Action
 from airflow_provider_catalog.emulator.problems import Refusal
-from airflow_provider_catalog.ingest import pace
+from airflow_provider_catalog.ingest import chunks, guardrails, pace
+from airflow_provider_catalog.ingest import plan as upload_plan
 from airflow_provider_catalog.triggers.batch import BatchTrigger
 
 if IS_AIRFLOW_2:
@@ -68,6 +69,8 @@ LONGEST_PROMOTION = 100
 CUT_OFF_CALLS = 50
 MOST_REQUESTS = 100
 ROW = "row-"
+LARGE_FILE, CHUNK = 30, 15
+"""Bytes; a file of two rows has forty and more."""
 
 IMPORT = "/data/foundation/import/batches"
 CALLS: dict[str, tuple[str, str]] = {
@@ -76,6 +79,7 @@ CALLS: dict[str, tuple[str, str]] = {
     "look-up": ("GET", f"{BATCHES}*"),
     "upload": ("PUT", "*"),
     "size": ("HEAD", "*"),
+    "chunk": ("PATCH", "*"),
     "signal": ("POST", f"{IMPORT}/*"),
     "token": ("POST", "/ims/*"),
 }
@@ -162,7 +166,7 @@ class FaultSchedule(RuleBasedStateMachine):
         tally["schedules"] += 1
 
     @initialize(
-        kind=st.sampled_from([OneTask, OneTask, OneTask, Chain]),
+        kind=st.sampled_from([OneTask, OneTask, InChunks, Chain]),
         other=st.sampled_from(OTHERS),
         external_id=st.booleans(),
         deferrable=st.booleans(),
@@ -173,6 +177,7 @@ class FaultSchedule(RuleBasedStateMachine):
                 "external_id_unique": st.booleans(),
                 "abort_until": st.sampled_from(["loaded", "finished"]),
                 "head_of_small_files": st.booleans(),
+                "second_completion": st.sampled_from(["refused", "accepted"]),
             }
         ),
     )
@@ -189,6 +194,7 @@ class FaultSchedule(RuleBasedStateMachine):
         self.desk.reset()
         self.desk.freeze()
         self.desk.set(**platform)
+        upload_plan.SMALL_FILE_LIMIT = LARGE_FILE if kind is InChunks else guardrails.SMALL_FILE_LIMIT
         for number, (map_index, place) in enumerate([(0, Place()), other]):
             folder = self.folder / str(number)
             folder.mkdir(exist_ok=True)
@@ -399,6 +405,13 @@ def quick_waits(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks are small, and what counts as a large file changes with the load."""
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", CHUNK)
+    monkeypatch.setattr(upload_plan, "SMALL_FILE_LIMIT", guardrails.SMALL_FILE_LIMIT)
+
+
+@pytest.fixture
 def silence(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Thousands of tries would fill the log; what matters of them is noted by the machine."""
     monkeypatch.setattr(ExecutorSafeguard, "test_mode", True)
@@ -407,7 +420,7 @@ def silence(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-@pytest.mark.usefixtures("quick_waits", "silence")
+@pytest.mark.usefixtures("quick_waits", "silence", "small_limits")
 def test_every_attempt_ends_with_one_promoted_batch_or_a_reported_failure(
     desk: Desk, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

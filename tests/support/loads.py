@@ -251,6 +251,7 @@ class OneTask(Load):
     """A load by `IngestFilesOperator`."""
 
     task_ids = ("load",)
+    input_format = "json"
 
     def make_task(self, task_id: str) -> BaseOperator:
         return IngestFilesOperator(
@@ -260,6 +261,7 @@ class OneTask(Load):
             sandbox_name=self.place.sandbox_name,
             files=self.files,
             max_parallel_uploads=1,
+            input_format=self.input_format,
             external_id=self.external_id,
             on_rerun=self.attempt.on_rerun,
             deferrable=self.deferrable,
@@ -269,6 +271,12 @@ class OneTask(Load):
     def take(self, visit: Visit) -> None:
         assert visit.xcoms["batch_id"] == visit.xcoms["return_value"]["id"]
         self.attempt.promoted_id = visit.xcoms["batch_id"]
+
+
+class InChunks(OneTask):
+    """The same where files of this format are large."""
+
+    input_format = "multiline-json"
 
 
 class Chain(Load):

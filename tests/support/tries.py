@@ -18,14 +18,15 @@ from collections.abc import Callable, Iterator
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import requests
 from desk import CRM_PROFILES, Desk
 from tasks import Run, Visit, dag, run_try
 
-from airflow_provider_catalog.ingest import pace
+from airflow_provider_catalog.ingest import chunks, pace, plan
+from airflow_provider_catalog.ingest.upload import DEFAULT_PARALLEL
 from airflow_provider_catalog.operators.ingest import BATCH_ID_KEY, IngestFilesOperator
 
 __all__ = ["start_try"]
@@ -40,6 +41,24 @@ FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["rehearsal"])
 
 StartTry = Callable[..., "Try"]
+
+
+class Way(NamedTuple):
+    """How files are loaded.
+
+    :param input_format: of what they are taken to be.
+    :param small_file_limit: bytes above which a file counts as large.
+    :param chunk_bytes: bytes in which a large one goes that is not cut.
+    :param parallel: how many requests upload at the same time.
+    """
+
+    input_format: str = "json"
+    small_file_limit: int = plan.SMALL_FILE_LIMIT
+    chunk_bytes: int = chunks.CHUNK_BYTES
+    parallel: int = DEFAULT_PARALLEL
+
+
+AS_THEY_ARE = Way()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,11 +76,12 @@ class Try:
     :param desk: of the emulator that it reaches.
     :param files: what it loads.
     :param number: which try it is.
+    :param way: how it loads it.
     """
 
-    def __init__(self, desk: Desk, files: Path, number: int) -> None:
+    def __init__(self, desk: Desk, files: Path, number: int, way: Way) -> None:
         self._reports, theirs = FORKS.Pipe(duplex=False)
-        arguments = (theirs, json.dumps(desk.emulator.connection), desk.url, str(files), number)
+        arguments = (theirs, json.dumps(desk.emulator.connection), desk.url, str(files), number, way)
         self._process = FORKS.Process(target=_run, args=arguments, daemon=True)
         with pytest.MonkeyPatch.context() as environment:
             # Python 3.11 does not hand the search path on to the process that is forked from.
@@ -94,11 +114,11 @@ class Try:
 
 @pytest.fixture
 def start_try(desk: Desk) -> Iterator[StartTry]:
-    """``start_try(files, number)`` starts a try of a task in a process of its own."""
+    """``start_try(files, number, way)`` starts a try of a task in a process of its own."""
     started: list[Try] = []
 
-    def start(files: Path, number: int) -> Try:
-        started.append(Try(desk, files, number))
+    def start(files: Path, number: int, way: Way = AS_THEY_ARE) -> Try:
+        started.append(Try(desk, files, number, way))
         return started[-1]
 
     yield start
@@ -189,8 +209,9 @@ class _Clock:
         self._session.get(f"{self._url}{path}", timeout=LONGEST_TRY)
 
 
-def run_one(connection: str, url: str, files: str, number: int) -> Report:
+def run_one(connection: str, url: str, files: str, number: int, way: Way = AS_THEY_ARE) -> Report:
     """Run a try in this process, up to its end."""
+    plan.SMALL_FILE_LIMIT, chunks.CHUNK_BYTES = way.small_file_limit, way.chunk_bytes
     os.environ[CONNECTION] = connection
     clock = _Clock(url)
     pace.now, pace.sleep = clock.now, clock.sleep
@@ -198,7 +219,8 @@ def run_one(connection: str, url: str, files: str, number: int) -> Report:
         task_id="load",
         dataset_id=CRM_PROFILES,
         files=files,
-        max_parallel_uploads=1,  # one request after the other, so that each point is passed in the same order each time
+        input_format=way.input_format,
+        max_parallel_uploads=way.parallel,
         poll_interval=20,
         deferrable=False,
         dag=dag(),
