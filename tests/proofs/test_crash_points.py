@@ -26,7 +26,7 @@ NO_ARRIVAL = {"drop": "before"}
 # The last file, of 129 bytes, is large.
 IN_PARTS = Way("json", small_file_limit=100)
 PARTS = ("a.json", "b.json", "c.part-00001-of-00002.json", "c.part-00002-of-00002.json")
-IN_CHUNKS = Way("multiline-json", small_file_limit=100, chunk_bytes=50, parallel=1)
+IN_CHUNKS = Way("multiline-json", small_file_limit=100, chunk_bytes=50)
 CALLS_OF_CHUNKS = ["HEAD", "POST", "PATCH", "PATCH", "PATCH", "HEAD", "POST"]
 CHUNKS = ("bytes 0-49/129", "bytes 50-99/129", "bytes 100-128/129")
 

@@ -26,7 +26,6 @@ from desk import CRM_PROFILES, Desk
 from tasks import Run, Visit, dag, run_try
 
 from airflow_provider_catalog.ingest import chunks, pace, plan
-from airflow_provider_catalog.ingest.upload import DEFAULT_PARALLEL
 from airflow_provider_catalog.operators.ingest import BATCH_ID_KEY, IngestFilesOperator
 
 __all__ = ["start_try"]
@@ -49,13 +48,11 @@ class Way(NamedTuple):
     :param input_format: of what they are taken to be.
     :param small_file_limit: bytes above which a file counts as large.
     :param chunk_bytes: bytes in which a large one goes that is not cut.
-    :param parallel: how many requests upload at the same time.
     """
 
     input_format: str = "json"
     small_file_limit: int = plan.SMALL_FILE_LIMIT
     chunk_bytes: int = chunks.CHUNK_BYTES
-    parallel: int = DEFAULT_PARALLEL
 
 
 AS_THEY_ARE = Way()
@@ -220,7 +217,7 @@ def run_one(connection: str, url: str, files: str, number: int, way: Way = AS_TH
         dataset_id=CRM_PROFILES,
         files=files,
         input_format=way.input_format,
-        max_parallel_uploads=way.parallel,
+        max_parallel_uploads=1,  # one request after the other, so that each point is passed in the same order each time
         poll_interval=20,
         deferrable=False,
         dag=dag(),
