@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_catalog.api.client import CatalogClient
-from airflow_provider_catalog.api.errors import ApiError, BatchLostError, FileSpoiledError
+from airflow_provider_catalog.api.errors import ApiError, BatchLostError, BatchStateError, FileSpoiledError
 from airflow_provider_catalog.api.models import Batch
 from airflow_provider_catalog.api.statuses import Phase
 from airflow_provider_catalog.ingest import pace
@@ -93,9 +93,8 @@ def bring_in(
                 return batch
         except ApiError as error:
             run_batch = _after_refusal(opening, batch, error)
-        except FileSpoiledError:
-            abort_batch(client, batch.id, sleep=pace.sleep)
-            raise
+        except FileSpoiledError as error:
+            run_batch = _after_spoiling(client, opening, batch, error)
         if run_batch is None:
             raise BatchLostError(batch)
         batch = run_batch
@@ -127,6 +126,25 @@ def _after_refusal(opening: Opening, batch: Batch, error: ApiError) -> Batch | N
     if found is not None and found.id == batch.id and found.phase is Phase.WAITING_ON_CLIENT:
         raise error
     return found
+
+
+def _after_spoiling(client: CatalogClient, opening: Opening, batch: Batch, error: FileSpoiledError) -> Batch:
+    """Abort a batch in which a file is spoiled; or give the run's batch, if somebody has completed one.
+
+    :raises FileSpoiledError: nobody has.
+    :raises BatchStateError: the batch can't be aborted, and is open.
+    """
+    try:
+        abort_batch(client, batch.id, sleep=pace.sleep)
+    except BatchStateError:
+        # It may have been aborted before, by the try before this one perhaps, and the Catalog shows it late.
+        pace.sleep(pace.CATALOG_LAG)
+        found = opening.find()
+        if found is not None:
+            if found.id == batch.id and found.phase is Phase.WAITING_ON_CLIENT:
+                raise
+            return found
+    raise error
 
 
 def _from_before_the_clear(client: CatalogClient, ingestion: Ingestion) -> Batch | None:

@@ -179,3 +179,17 @@ def test_a_later_try_sends_only_the_chunks_of_a_stores_file_that_are_missing(des
     desk.forget()
     assert_only_promoted(desk, load(address, 2))
     assert ranges(desk) == CHUNKS[1:]
+
+
+def test_a_try_that_finds_its_spoiled_batch_open_still_is_followed_by_one_that_loads_all(
+    desk: Desk, file: Path
+) -> None:
+    desk.freeze()
+    desk.set(catalog_lag=4.5, received_ranges="none")
+    # The client waits until the Catalog shows the batch, and sends the chunk once more: then they overlap.
+    desk.break_next({"drop": "after"}, method="PATCH")
+    for number in (1, 2):
+        with pytest.raises(FileSpoiledError):
+            load(file, number)
+    assert statuses(desk) == ["aborted"]
+    assert_only_promoted(desk, load(file, 3))
