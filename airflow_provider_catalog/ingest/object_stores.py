@@ -11,6 +11,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from http import HTTPStatus
+from math import floor
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from weakref import WeakSet
 
@@ -57,7 +58,9 @@ class ObjectStore:
         """
         size = int(info["size"])
         written = _written(info)
-        return Look(size, written, version=(size, _version(info, written)))
+        version = (size, _version(info, written))
+        # Stores tell whole seconds: a file that was written to a moment later must not look older than a batch of that second.
+        return Look(size, None if written is None else floor(written) + 1.0, version)
 
     def open(self, path: str, start: int) -> BinaryIO:
         """Open a file for reading from a byte on. Nothing of it is kept but the block that is being read.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 import tracemalloc
 from collections.abc import Iterator
 from typing import Any
@@ -74,6 +75,15 @@ def test_a_file_is_known_without_the_connection(filled: S3) -> None:
     assert file.address == f"s3://{BUCKET}/d/a.json"
     assert file.look.written is not None
     assert "local-s3-secret" not in repr(file)
+
+
+def test_a_file_is_never_taken_for_older_than_it_is(filled: S3) -> None:
+    before = time.time()
+    filled.put("new", ROWS)
+    after = time.time()
+    (file,) = find(f"{STORE}/new")
+    assert file.look.written is not None
+    assert before < file.look.written <= after + 1
 
 
 def test_bytes_of_a_store_are_read_whole_and_in_ranges(filled: S3) -> None:
