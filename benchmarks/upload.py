@@ -211,9 +211,10 @@ def aepp(file: Path, url: str) -> Callable[[], Any]:
     from aepp import ingestion
 
     package.configure(
-        org_id="0@AdobeOrg", client_id="local-client", secret="x", scopes="openid", endpoint=url
+        org_id="0@AdobeOrg", client_id="local-client", secret="x", scopes="openid", accesstoken="ready"
     )
-    package.config.config_object |= {"token": "ready", "date_limit": time.time() + 3600}
+    package.config.config_object["connectionType"] = "oauthV2"
+    package.config.endpoints["global"] = url
     loader = ingestion.DataIngestion()
 
     def work() -> None:
