@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -100,8 +101,12 @@ class TestAFile:
     def test_sends_chunks_at_the_same_time(
         self, client: CatalogClient, desk: Desk, file: Path, batch_id: str, stored: Stored
     ) -> None:
-        upload(client, batch_id, parallel=3)
-        assert len({sent.connection for sent in desk.sent("PATCH")}) > 1
+        desk.hold_requests("before", "*/files/*", times=3, method="PATCH")
+        with ThreadPoolExecutor(1) as thread:
+            done = thread.submit(upload, client, batch_id, parallel=3)
+            assert len(desk.held(count=3)) == 3
+            desk.release_all()
+            done.result()
         assert stored() == {"a.parquet": CONTENT}
 
     def test_is_ended_only_when_all_others_have_arrived(
