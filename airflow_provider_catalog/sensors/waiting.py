@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
@@ -76,24 +77,24 @@ class WaitingSensor(BaseSensorOperator):
         """For how many seconds no useful answer is tolerated; with Airflow's ``silent_fail`` only the time-out ends a wait."""
         return self.timeout + BACKSTOP_SECONDS if self.silent_fail else self.max_unreachable
 
+    @abstractmethod
     def _watch(self, context: Context) -> TroubleWatch:
         """Give the memory of the wait, the same one at each call."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _read(self, context: Context) -> PokeReturnValue:
         """Look once, and take note of an answer.
 
         :raises CatalogError: it did not work.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def _trigger(self, context: Context, deadline: float, hard_deadline: float | None) -> BaseTrigger:
         """Make the trigger that goes on waiting."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _accept(self, summary: Mapping[str, Any]) -> Any:
         """Give the return value for what the trigger has waited for."""
-        raise NotImplementedError
 
     def execute(self, context: Context) -> Any:
         """Look, and wait in the chosen mode.
