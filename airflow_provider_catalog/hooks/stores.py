@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from airflow_provider_catalog.api.errors import InvalidInputError
-from airflow_provider_catalog.ingest.stored_files import WEB, connect_without_credentials
+from airflow_provider_catalog.ingest.file_names import WEB, without_query
+from airflow_provider_catalog.ingest.stored_files import connect_without_credentials
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -43,4 +44,4 @@ def _connect_to_web(address: str, username: str | None) -> tuple[AbstractFileSys
         return connect_without_credentials(address)
     except ImportError as error:
         allowed = "an address of the web only where airflow-provider-catalog[http] is installed"
-        raise InvalidInputError("files", address.partition("?")[0], allowed) from error
+        raise InvalidInputError("files", without_query(address), allowed) from error

@@ -17,7 +17,19 @@ ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]")
 PARTITION_FOLDER = re.compile(r"[^=]+=[^=]*")
 
+WEB = ("http://", "https://")
+
 P = TypeVar("P", bound=PurePath)
+
+
+def without_query(address: str) -> str:
+    """Give an address as it may be shown: what follows a question mark on the web opens the file to everybody perhaps."""
+    return address.partition("?")[0] if address.startswith(WEB) else address
+
+
+def shown_cause(address: str, error: Exception) -> Exception | None:
+    """Give what an exception about a file may be raised from; errors of the web tell the whole address, and would be logged."""
+    return None if address.startswith(WEB) else error
 
 
 def fixed_part(pattern: P) -> P:

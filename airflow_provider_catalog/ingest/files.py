@@ -18,6 +18,7 @@ from airflow_provider_catalog.ingest.file_names import (
     log_left_out,
     refuse_empty,
     remote_name,
+    without_query,
 )
 from airflow_provider_catalog.ingest.sources import LOCAL, SourceFile, look_at
 from airflow_provider_catalog.ingest.stored_files import (
@@ -97,9 +98,9 @@ def _checked_pattern(pattern: object) -> str:
     if not text.strip():
         raise InvalidInputError("files", text, "a path or a glob that is not empty")
     if CONTROL_CHARACTERS.search(text):
-        raise InvalidInputError("files", text, "a path without control characters")
+        raise InvalidInputError("files", without_query(text), "a path without control characters")
     if ".." in PurePath(text).parts:
-        raise InvalidInputError("files", text, "a path without ..")
+        raise InvalidInputError("files", without_query(text), "a path without ..")
     return text
 
 

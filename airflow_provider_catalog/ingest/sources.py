@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
 
 from airflow_provider_catalog.api.errors import FileChangedError, SourceError
+from airflow_provider_catalog.ingest.file_names import shown_cause
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,14 @@ class SourceFile:
     """A file to load, as it was when it was looked at.
 
     :param store: where it lies.
-    :param path: its name there.
+    :param path: its name there, with a signature perhaps.
     :param address: how users know it; holds no credential.
     :param remote_name: its path inside the batch, partition folders included.
     :param look: its size and version.
     """
 
     store: Store = field(repr=False, compare=False)
-    path: str
+    path: str = field(repr=False)
     address: str
     remote_name: str
     look: Look
@@ -99,11 +100,14 @@ class SourceFile:
         try:
             yield
         except FileNotFoundError as error:
-            raise FileChangedError(f"{self.address} is not there any more.") from error
-        except Exception as error:
-            # Each store has exceptions of its own.
+            raise FileChangedError(f"{self.address} is not there any more.") from shown_cause(
+                self.address, error
+            )
+        except Exception as error:  # noqa: BLE001 - each store has exceptions of its own
             reason = getattr(error, "strerror", None) or type(error).__name__
-            raise SourceError(f"{self.address} can't be read ({reason}).") from error
+            raise SourceError(f"{self.address} can't be read ({reason}).") from shown_cause(
+                self.address, error
+            )
 
 
 class SourceReader:

@@ -10,12 +10,15 @@ from urllib.parse import unquote, urlsplit
 
 from airflow_provider_catalog.api.errors import CatalogError, InvalidInputError, SourceError
 from airflow_provider_catalog.ingest.file_names import (
+    WEB,
     above_partitions,
     fixed_part,
     is_hidden,
     log_left_out,
     refuse_empty,
     remote_name,
+    shown_cause,
+    without_query,
 )
 from airflow_provider_catalog.ingest.object_stores import ObjectStore, WebStore
 from airflow_provider_catalog.ingest.sources import SourceFile
@@ -26,7 +29,6 @@ if TYPE_CHECKING:
 Connect = Callable[[str], tuple[Any, str]]
 """Reaches the store of an address: gives its file system, and the path in it."""
 
-WEB = ("http://", "https://")
 SILENCE_SECONDS = 60.0
 
 
@@ -67,15 +69,12 @@ def find_in_store(address: str, connect: Connect) -> list[SourceFile]:
     except FileNotFoundError:
         raise InvalidInputError("files", shown, "a file that exists") from None
     except PermissionError as error:
-        raise InvalidInputError("files", shown, "a file that the store's credentials may read") from error
-    except Exception as error:
-        # Each store has exceptions of its own.
-        raise SourceError(f"{shown} can't be looked at ({type(error).__name__}).") from error
-
-
-def without_query(address: str) -> str:
-    """Give an address as it may be shown: what follows a question mark is a signature perhaps."""
-    return address.partition("?")[0] if address.startswith(WEB) else address
+        allowed = "a file that the store's credentials may read"
+        raise InvalidInputError("files", shown, allowed) from shown_cause(shown, error)
+    except Exception as error:  # noqa: BLE001 - each store has exceptions of its own
+        raise SourceError(f"{shown} can't be looked at ({type(error).__name__}).") from shown_cause(
+            shown, error
+        )
 
 
 def _found(fs: AbstractFileSystem, path: str, address: str) -> Iterator[SourceFile]:

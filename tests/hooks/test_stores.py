@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+import traceback
 import tracemalloc
 from collections.abc import Iterator
 from typing import Any
@@ -14,12 +15,13 @@ from peers import closed_port
 from s3fs import S3File
 from stores import BUCKET, S3, Web, web_server
 
-from airflow_provider_catalog.api.errors import FileChangedError, InvalidInputError, SourceError
+from airflow_provider_catalog.api.errors import CatalogError, FileChangedError, InvalidInputError, SourceError
 from airflow_provider_catalog.hooks.stores import connect
 from airflow_provider_catalog.ingest import object_stores
 from airflow_provider_catalog.ingest.files import find_files
 from airflow_provider_catalog.ingest.sources import SourceFile
 
+SIGNATURE = "hidden"
 STORE = f"s3://landing_zone@{BUCKET}"
 ROWS = b'{"n": 1}\n{"n": 2}\n'
 
@@ -224,3 +226,38 @@ def test_files_that_are_open_at_the_same_time_share_what_is_read_ahead(
             readers = [stack.enter_context(contextlib.closing(file.open())) for _ in range(3)]
             assert [reader.read(1) for reader in readers] == [ROWS[:1]] * 3
     assert asked == [12, 6, 4] * 2
+
+
+class TestSignaturesInAddresses:
+    """What follows the question mark of a web address may open the file to everybody who reads it."""
+
+    @pytest.fixture(params=[403, 404, 500])
+    def web(self, request: pytest.FixtureRequest) -> Iterator[Web]:
+        """A server that refuses, in one way or another, what it does not have."""
+        with web_server({"/a.json": ROWS}) as web:
+            web.refusal = request.param
+            yield web
+
+    def test_stay_out_of_what_is_logged_when_a_file_is_looked_for(self, web: Web) -> None:
+        with pytest.raises(CatalogError) as caught:
+            find(f"{web.url}/none?sig={SIGNATURE}")
+        assert SIGNATURE not in all_that_is_logged(caught.value)
+
+    def test_stay_out_of_what_is_logged_when_a_file_is_read(self, web: Web) -> None:
+        (file,) = find(f"{web.url}/a.json?sig={SIGNATURE}")
+        web.files.clear()
+        with pytest.raises(CatalogError) as caught:
+            content(file)
+        assert SIGNATURE not in all_that_is_logged(caught.value)
+        assert SIGNATURE not in repr(file)
+
+    @pytest.mark.parametrize("flaw", ["\x01", "/../a"])
+    def test_stay_out_of_a_refusal(self, flaw: str) -> None:
+        with pytest.raises(InvalidInputError) as caught:
+            find(f"https://host/a{flaw}?sig={SIGNATURE}")
+        assert SIGNATURE not in all_that_is_logged(caught.value)
+
+
+def all_that_is_logged(error: BaseException) -> str:
+    """Give an exception as a log shows it, with all that it was raised from."""
+    return "".join(traceback.format_exception(error))

@@ -95,6 +95,8 @@ class Web:
     :param files: what it has, by path.
     :param ranges: whether it gives parts of a file.
     :param tells_size: whether it says beforehand how long one is.
+
+    ``refusal`` is the status with which it answers for files that it does not have.
     """
 
     def __init__(self, files: dict[str, bytes], *, ranges: bool = True, tells_size: bool = True) -> None:
@@ -102,6 +104,7 @@ class Web:
         self.ranges = ranges
         self.tells_size = tells_size
         self.requests: list[tuple[str, str]] = []
+        self.refusal = 404
         web = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -122,7 +125,7 @@ class Web:
         self.requests.append((request.command, request.headers.get("Range", "")))
         content = self.files.get(request.path.partition("?")[0])
         if content is None:
-            request.send_error(404)
+            request.send_error(self.refusal)
             return
         wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("Range", ""))
         is_part = bool(wanted and self.ranges)
