@@ -20,6 +20,7 @@ from airflow_provider_catalog.api.errors import (
     UnreachableError,
 )
 from airflow_provider_catalog.api.large_files import LargeFiles
+from airflow_provider_catalog.api.look_ups import SHORTEST_FULL_PAGE, BatchLookUps
 from airflow_provider_catalog.api.models import Batch, Dataset
 from airflow_provider_catalog.api.problems import ADVICE_BY_STATUS
 from airflow_provider_catalog.api.retries import DEFAULT_ATTEMPTS, Repeat, may_have_been_done
@@ -36,9 +37,6 @@ SANDBOXES = "/data/foundation/sandbox-management/"
 GLOBAL_SCHEMAS = "https://ns.adobe.com/xdm/"
 
 PAGE_SIZE = 100
-SHORTEST_FULL_PAGE = 20
-"""A page with fewer entries is the last one. Asked for is the highest limit that is documented; for the credentials of services
-Adobe names this lower one."""
 ARRIVAL_PROPERTIES = (
     "status",
     "completed",
@@ -50,7 +48,6 @@ ARRIVAL_PROPERTIES = (
     "tags",
     "replay",
 )
-IDS_PER_LOOK_UP = 20
 URL_LIMIT = 2000
 
 # How the header is written is documented nowhere: one range from the first byte on, in the notations that HTTP has for it.
@@ -63,7 +60,8 @@ class CatalogClient:
 
     What it keeps about batches in files is read through ``data_access``, a
     :class:`~airflow_provider_catalog.api.data_access.DataAccess`; files that are too large for one upload go through
-    ``large_files``, a :class:`~airflow_provider_catalog.api.large_files.LargeFiles`.
+    ``large_files``, a :class:`~airflow_provider_catalog.api.large_files.LargeFiles`; many batches are looked up at once through
+    ``look_ups``, a :class:`~airflow_provider_catalog.api.look_ups.BatchLookUps`.
 
     Every method raises :class:`~airflow_provider_catalog.api.errors.ApiError` when the platform answers with an error and
     :class:`~airflow_provider_catalog.api.errors.UnreachableError` when it gives no usable answer, after the repetitions that the
@@ -108,6 +106,10 @@ class CatalogClient:
         self._transport = transport
         self.data_access = DataAccess(self.settings.host, transport)
         self.large_files = LargeFiles(transport)
+        self.look_ups = BatchLookUps(
+            read_one=lambda batch_id: self._look_up("batches", batch_id),
+            read_many=lambda query: self._read("batches", query, answer="object"),
+        )
 
     def pausing(self, sleep: Callable[[float], None]) -> CatalogClient:
         """Give this client with another way to wait between two tries. The two share their connections.
@@ -237,16 +239,16 @@ class CatalogClient:
         """Look many batches up, a few requests for all. Those that the Catalog does not know are absent.
 
         :param batch_ids: their ids.
-        :param properties: the top-level fields that are needed; empty for all.
+        :param properties: the top-level fields that are needed, where the platform heeds that; empty for all.
         """
         for batch_id in batch_ids:
             check_request(batch_id, "batchId")
-        wanted = list(dict.fromkeys(batch_ids))
-        found: dict[str, Batch] = {}
-        for start in range(0, len(wanted), IDS_PER_LOOK_UP):
-            records = self._records(wanted[start : start + IDS_PER_LOOK_UP], _properties(properties))
-            found |= {batch_id: Batch.parse(batch_id, record) for batch_id, record in records.items()}
-        return found
+        findings = self.look_ups.find(batch_ids, properties)
+        failures = [error for error in findings.errors.values() if not isinstance(error, NotFoundError)]
+        for failure in (findings.trouble, *failures):
+            if failure is not None:
+                raise failure
+        return findings.batches
 
     def list_batches(
         self,
@@ -375,16 +377,6 @@ class CatalogClient:
             )
         return records[object_id]
 
-    def _records(self, batch_ids: list[str], params: Mapping[str, str]) -> dict[str, Mapping[str, Any]]:
-        try:
-            return self._read(f"batches/{','.join(batch_ids)}", params)
-        except NotFoundError:
-            if len(batch_ids) == 1:
-                return {}
-        # Nothing says that one unknown id among many is left out; were it a 404, the others would still have to be found.
-        middle = len(batch_ids) // 2
-        return self._records(batch_ids[:middle], params) | self._records(batch_ids[middle:], params)
-
     def _pages(self, kind: str, params: Mapping[str, str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
         start = 0
         while True:
@@ -394,12 +386,12 @@ class CatalogClient:
                 return
             start += len(page)
 
-    def _read(self, path: str, params: Mapping[str, str]) -> dict[str, Mapping[str, Any]]:
-        call = Call(
-            "GET", f"{self.settings.host}{CATALOG}/{path}", Repeat.SAFE, params=params, answer="objectsById"
-        )
-        answer: dict[str, Mapping[str, Any]] = self._transport.send(call)
-        return answer
+    def _read(
+        self, path: str, params: Mapping[str, str], *, answer: str = "objectsById"
+    ) -> dict[str, Mapping[str, Any]]:
+        call = Call("GET", f"{self.settings.host}{CATALOG}/{path}", Repeat.SAFE, params=params, answer=answer)
+        records: dict[str, Mapping[str, Any]] = self._transport.send(call)
+        return records
 
 
 def _tags_filter(tags: Mapping[str, str]) -> str | None:

@@ -188,7 +188,7 @@ def _is_dataset(item: Mapping[str, Any]) -> bool:
 
 def _metrics(record: Mapping[str, Any], related: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Merge the places where producers put counts, the batch's own metrics winning."""
-    merged: dict[str, Any] = {name: record.get(name) for name in ("recordCount", "failedRecordCount")}
+    merged = {name: record[name] for name in ("recordCount", "failedRecordCount") if name in record}
     for owner in (*related, record):
         metrics = owner.get("metrics")
         if isinstance(metrics, Mapping):
@@ -197,7 +197,8 @@ def _metrics(record: Mapping[str, Any], related: Iterable[Mapping[str, Any]]) ->
 
 
 def _first_count(metrics: Mapping[str, Any], *names: str) -> int | None:
-    return next((count for name in names if (count := _count(metrics.get(name))) is not None), None)
+    counts = (_count(metrics[name]) for name in names if name in metrics)
+    return next((count for count in counts if count is not None), None)
 
 
 def _count(value: object) -> int | None:
@@ -232,7 +233,7 @@ def _input_format(value: object) -> Mapping[str, Any] | None:
 
 def _seconds(value: object) -> float | None:
     """Read epoch milliseconds or an ISO date; the Catalog's zero means "not yet"."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str) or not value:
+    if not value or isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
         seconds = float(value) / 1000

@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from math import floor
 from typing import Any
 
-from airflow_provider_catalog.api.client import SHORTEST_FULL_PAGE, CatalogClient
+from airflow_provider_catalog.api.client import CatalogClient
 from airflow_provider_catalog.api.errors import InvalidInputError
+from airflow_provider_catalog.api.look_ups import SHORTEST_FULL_PAGE
 from airflow_provider_catalog.api.models import Batch
 from airflow_provider_catalog.ingest.watch import TroubleWatch
 

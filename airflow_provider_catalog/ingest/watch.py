@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from airflow_provider_catalog.api.errors import (
     ApiError,
@@ -48,7 +48,8 @@ class TroubleWatch:
     subject: str
     max_unreachable: float = DEFAULT_MAX_UNREACHABLE
     not_before: float = field(default=0.0, init=False)
-    _trouble_since: float | None = field(default=None, init=False)
+    _trouble: CatalogError | None = field(default=None, init=False)
+    _trouble_since: float = field(default=0.0, init=False)
     _refused_since: float | None = field(default=None, init=False)
 
     @property
@@ -56,12 +57,22 @@ class TroubleWatch:
         """Whether the last look was refused, so that a further one must tell whether that lasts."""
         return self._refused_since is not None
 
+    @property
+    def excuse(self) -> str:
+        """Since when there was no useful answer, and why, to be added to how a wait ended; empty if the last look worked."""
+        if self._trouble is None:
+            return ""
+        since = datetime.fromtimestamp(self._trouble_since, UTC)
+        return f" Nothing useful was heard of it since {since:%H:%M:%S} UTC. {self._trouble}"
+
     def heard(self) -> None:
         """Take note of a useful answer."""
-        self._trouble_since = self._refused_since = None
+        if self._trouble is not None and not isinstance(self._trouble, NotFoundError):
+            log.info("Could look at %s again.", self.subject)
+        self._trouble = self._refused_since = None
 
     def missed(self, error: CatalogError, now: float) -> None:
-        """Take note of a look that failed.
+        """Take note of a look that failed. It is logged when trouble begins or becomes another one.
 
         :raises ApiError: the platform goes on refusing.
         :raises LostSightError: nothing useful was heard for too long.
@@ -69,17 +80,22 @@ class TroubleWatch:
         self.not_before = now + (pause_after(error) or 0.0)
         refused = is_refusal(error)
         self._refused_since = (self._refused_since or now) if refused else None
-        self._trouble_since = self._trouble_since or now
+        before, self._trouble = self._trouble, error
+        self._trouble_since = self._trouble_since if before else now
         if self._refused_since is not None and now - self._refused_since >= REFUSAL_GRACE:
             raise error
         silence = now - self._trouble_since
         if silence >= self.max_unreachable:
             text = f"Nothing useful was heard of {self.subject} for {_duration(silence)}. {error}"
             raise LostSightError(text) from error
+        if type(before) is not type(error):
+            self._complain(error)
+
+    def _complain(self, error: CatalogError) -> None:
         if isinstance(error, NotFoundError):
             log.info("The Catalog does not show %s yet.", self.subject)
-            return
-        log.warning("Could not look at %s, and goes on waiting. %s", self.subject, error)
+        else:
+            log.warning("Could not look at %s, and goes on waiting. %s", self.subject, error)
 
 
 class BatchWatch(TroubleWatch):

@@ -76,9 +76,16 @@ async def mask_token(client: CatalogClient, masked: str | None) -> str:
     from airflow.providers.common.compat.sdk import mask_secret
     from asgiref.sync import sync_to_async
 
+    from airflow_provider_catalog.api.errors import UnreachableError
+
     token = await in_thread(client.auth.token)
     if token != masked:
-        await sync_to_async(mask_secret)(token)
+        try:
+            await sync_to_async(mask_secret)(token)
+        except Exception as error:  # noqa: BLE001 - of any kind
+            # Airflow hands it on to other processes of its own. The error's text is left out, since the token may be in it.
+            reason = f"Airflow failed with {type(error).__name__}"
+            raise UnreachableError("Masking the token in logs", reason, sent=False) from None
     return token
 
 

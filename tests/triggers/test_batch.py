@@ -244,17 +244,6 @@ async def mended_meanwhile(waiting: BatchTrigger, desk: Desk, monkeypatch: pytes
     return await asyncio.wait_for(task, 20)
 
 
-def test_waits_for_many_batches_do_not_block_one_another(desk: Desk) -> None:
-    slow, quick = desk.open_batch("success"), desk.open_batch("success")
-    desk.break_next({"delay": 1.0}, f"{BATCHES}/{slow}")
-
-    async def order() -> list[str]:
-        waits = [first_event(trigger(batch_id)) for batch_id in (slow, quick)]
-        return [(await done)["summary"]["id"] for done in asyncio.as_completed(waits)]
-
-    assert asyncio.run(order()) == [quick, slow]
-
-
 def test_the_event_loop_is_free_while_the_platform_takes_its_time(desk: Desk) -> None:
     batch_id = desk.open_batch("success")
     desk.break_next({"delay": 0.5}, f"{BATCHES}/*")

@@ -1,0 +1,399 @@
+"""One poll for all triggers that wait for batches through the same connection and sandbox.
+
+Airflow runs all triggers of a triggerer in one event loop. The poll is one task in it, which has a client and sends its requests
+in a thread. That task is nobody's: it must not ask anything of Airflow. So it gives the triggers errands: one of them reads the
+connection, and has a new token masked, in its own coroutine.
+
+Each wait keeps its own interval, deadline and memory. The poll asks for the batches whose turn it is, together with those whose
+turn comes soon, as many as fit into one request. By this waits that began apart are looked at together, and the requests lie
+spread over the interval.
+
+Trouble with the platform is told to all waits, and wakes none of them: each ends only when it has lasted for longer than it
+tolerates. The poll then slows down, and has the connection read anew, in case that has changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import heapq
+import itertools
+import logging
+import math
+import random
+import sys
+import time
+import weakref
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from airflow_provider_catalog.api.client import CatalogClient
+from airflow_provider_catalog.api.errors import CatalogError, UnreachableError
+from airflow_provider_catalog.api.look_ups import IDS_PER_REQUEST, Findings
+from airflow_provider_catalog.api.models import Batch
+from airflow_provider_catalog.api.retries import pause_after
+from airflow_provider_catalog.api.validation import check_request
+from airflow_provider_catalog.ingest.roll_call import call_roll
+from airflow_provider_catalog.ingest.watch import BatchWatch
+from airflow_provider_catalog.triggers.access import connect, mask_token
+
+log = logging.getLogger(__name__)
+
+EARLY_SHARE = 0.5
+"""A wait may be looked at before its turn by up to this share of its interval, where there is room in a request."""
+
+LAST_LOOK_SECONDS = 30.0
+"""For so long after its deadline a wait goes on for the look that is due at it, when the platform is slow to answer."""
+
+LOOK_SECONDS = 300.0
+"""After so long a look counts as failed, whatever it does: even an answer that arrives byte by byte."""
+
+LONGEST_BACKOFF = 8
+LONGEST_PAUSE = 120.0
+JITTER = 0.25
+
+REREAD_SECONDS = 60.0
+"""The connection is not read anew sooner than this only because the platform does not show some of the batches."""
+
+LOOKING = "Looking at the batches that are waited for"
+
+HANDFUL = 50
+"""After so many waits the event loop gets its turn."""
+
+
+class OverdueError(Exception):
+    """A deadline has passed.
+
+    :param is_hard: whether that was the task's ``execution_timeout``.
+    """
+
+    def __init__(self, *, is_hard: bool) -> None:
+        super().__init__()
+        self.is_hard = is_hard
+
+
+@dataclass(eq=False)
+class Wait:
+    """One trigger's wait for its batch. All times are epoch seconds.
+
+    :param batch_id: the batch.
+    :param watch: the memory of the wait.
+    :param poll_interval: seconds between two looks.
+    :param deadline: when the wait is over; there is a last look then.
+    :param hard_deadline: when the task's own time is over, if it has a limit.
+    """
+
+    batch_id: str
+    watch: BatchWatch
+    poll_interval: float
+    deadline: float
+    hard_deadline: float | None = None
+    calls: asyncio.Queue[asyncio.Future[None] | Batch | Exception] = field(default_factory=asyncio.Queue)
+    # Of the trigger, so that what is said about its batch goes to the log of its task.
+    context: contextvars.Context = field(default_factory=contextvars.copy_context)
+    _limit: asyncio.Timeout | None = field(default=None, init=False)
+
+    @property
+    def end(self) -> float:
+        """The first of the deadlines."""
+        return self.deadline if self.hard_deadline is None else min(self.deadline, self.hard_deadline)
+
+    def limit(self, grace: float) -> asyncio.Timeout:
+        """Make what ends the wait so many seconds after its deadline."""
+        self._limit = asyncio.timeout(max(self.end - time.time(), 0.0) + grace)
+        return self._limit
+
+    def expects_nothing_before(self, moment: float) -> None:
+        """Take note that there will be no look until then. A wait that is over earlier won't get its last one."""
+        if self.end < moment and self._limit is not None and not self._limit.expired():
+            self._limit.reschedule(asyncio.get_running_loop().time() + max(self.end - time.time(), 0.0))
+
+    def saw(self, batch: Batch, now: float) -> bool:
+        """Take note of a look; True if the wait is over."""
+        try:
+            if not self.context.run(self.watch.saw, batch, now):
+                return False
+            self.calls.put_nowait(batch)
+        except Exception as error:  # noqa: BLE001 - it ends this wait, and must not end the others
+            self.calls.put_nowait(error)
+        return True
+
+    def missed(self, error: CatalogError, now: float) -> bool:
+        """Take note of a look that failed; True if the wait is over."""
+        try:
+            self.context.run(self.watch.missed, error, now)
+        except Exception as verdict:  # noqa: BLE001 - as above
+            self.calls.put_nowait(verdict)
+            return True
+        return False
+
+    def overran(self, started: float) -> bool:
+        """Take note of when a look began; True if the wait is over by that."""
+        if started < self.end:
+            return False
+        self.calls.put_nowait(self.overdue)
+        return True
+
+    @property
+    def overdue(self) -> OverdueError:
+        """How the wait ends when its time is over."""
+        return OverdueError(is_hard=self.end == self.hard_deadline)
+
+
+class Poller:
+    """The poll for one connection and sandbox, as long as somebody waits. To be made where an event loop runs.
+
+    :param catalog_conn_id: the connection.
+    :param sandbox_name: another sandbox than the connection's.
+    """
+
+    def __init__(self, catalog_conn_id: str, sandbox_name: str | None) -> None:
+        self._conn_id = catalog_conn_id
+        self._sandbox_name = sandbox_name
+        self._waits: set[Wait] = set()
+        self._turns: list[tuple[float, int, Wait]] = []
+        self._numbers = itertools.count()
+        self._woken = asyncio.Event()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="adobe-catalog-poll")
+        self._client: CatalogClient | None = None
+        self._masked: str | None = None
+        self._is_ready = False
+        self._read_at = 0.0
+        self._room = sys.maxsize
+        self._failures = 0
+        self._not_before = 0.0
+        # In a context of its own, so that its log lines do not go to the log of whoever came first.
+        self._task = contextvars.Context().run(asyncio.get_running_loop().create_task, self._poll())
+        self._task.add_done_callback(self._break_down)
+        self.is_over = False
+
+    async def attend(self, wait: Wait) -> Batch:
+        """Wait for a batch. To be awaited in a trigger's own coroutine.
+
+        :raises CatalogError: the wait has come to another end.
+        :raises OverdueError: its time is over.
+        """
+        self._waits.add(wait)
+        # The sensor has just looked; the random part keeps waits that began together from looking together.
+        self._schedule(wait, time.time() + random.uniform(0, wait.poll_interval))  # noqa: S311
+        try:
+            async with wait.limit(LAST_LOOK_SECONDS):
+                return await self._outcome(wait)
+        except TimeoutError:
+            raise wait.overdue from None
+        finally:
+            self._leave(wait)
+
+    async def _outcome(self, wait: Wait) -> Batch:
+        while True:
+            call = await wait.calls.get()
+            if isinstance(call, Exception):
+                raise call
+            if not isinstance(call, asyncio.Future):
+                return call
+            await self._do(call)
+
+    def _leave(self, wait: Wait) -> None:
+        self._waits.discard(wait)
+        while not wait.calls.empty():
+            call = wait.calls.get_nowait()
+            if isinstance(call, asyncio.Future) and not call.done():
+                call.set_result(None)  # undone: another trigger will have to do it
+        if not self._waits:
+            self._stop()
+
+    async def _do(self, errand: asyncio.Future[None]) -> None:
+        """Get ready to poll, in the trigger's own coroutine."""
+        try:
+            await self._get_ready()
+        except Exception as error:  # noqa: BLE001 - the poll wants to know
+            if not errand.done():
+                errand.set_exception(error)
+        finally:
+            if not errand.done():
+                errand.set_result(None)
+
+    async def _get_ready(self) -> None:
+        client = await connect(self._conn_id, self._sandbox_name)
+        self._read_at = time.time()
+        if self._client is not None and self._client.settings == client.settings:
+            client.close()
+        else:
+            self._close()
+            self._client = client
+        self._masked = await mask_token(self._client, self._masked)
+        self._is_ready = True
+
+    async def _poll(self) -> None:
+        while True:
+            await self._pause()
+            started = time.time()
+            waits = self._take(started)
+            if not waits:
+                continue
+            findings = await self._look({wait.batch_id for wait in waits})
+            self._tell(waits, findings, started)
+            if findings.trouble is None:
+                self._failures, self._room = 0, 2 * self._room
+            else:
+                self._slow_down(findings.trouble)
+                await self._tell_trouble(findings.trouble, self._waits.difference(waits))
+
+    def _schedule(self, wait: Wait, due: float) -> None:
+        heapq.heappush(self._turns, (min(due, wait.end), next(self._numbers), wait))
+        if self._turns[0][2] is wait:
+            self._woken.set()
+
+    async def _pause(self) -> None:
+        """Sleep until it is somebody's turn."""
+        while True:
+            self._woken.clear()
+            due = self._turns[0][0] if self._turns else math.inf
+            seconds = max(due, self._not_before) - time.time()
+            if seconds <= 0:
+                return
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), None if seconds == math.inf else seconds)
+
+    def _take(self, now: float) -> list[Wait]:
+        """Choose the waits whose turn it is, or soon, as many as fit into one request."""
+        room = min(self._room, IDS_PER_REQUEST if self._client is None else self._client.look_ups.size)
+        taken: list[Wait] = []
+        while self._turns and len(taken) < room:
+            due, _, wait = self._turns[0]
+            if wait in self._waits:
+                if due - now > EARLY_SHARE * wait.poll_interval:
+                    break
+                taken.append(wait)
+            heapq.heappop(self._turns)
+        return taken
+
+    async def _look(self, batch_ids: Collection[str]) -> Findings:
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                if not self._is_ready:
+                    await self._send_errand()
+                findings = await self._ask(batch_ids)
+                if findings is None:
+                    await self._send_errand()
+                    findings = await self._ask(batch_ids)
+        except CatalogError as error:
+            return Findings(trouble=error)
+        except TimeoutError:
+            findings = None
+        except Exception as error:
+            # A mistake of ours over one strange answer must not end all waits.
+            log.exception("Looking at batches has failed.")
+            return Findings(trouble=UnreachableError(LOOKING, f"{type(error).__name__}: {error}"))
+        if findings is None:
+            text = f"there was none within {LOOK_SECONDS:.0f} s, or each one with another token"
+            return Findings(trouble=UnreachableError(LOOKING, text))
+        if findings.errors and time.time() - self._read_at >= REREAD_SECONDS:
+            self._is_ready = False
+        return findings
+
+    async def _send_errand(self) -> None:
+        """Have one of the triggers get ready for the poll."""
+        self._is_ready = False
+        while not self._is_ready:
+            errand = asyncio.get_running_loop().create_future()
+            random.choice(tuple(self._waits)).calls.put_nowait(errand)  # noqa: S311
+            await errand
+
+    async def _ask(self, batch_ids: Collection[str]) -> Findings | None:
+        """Ask the platform, unless there is a new token, which has to be masked first."""
+        client, masked = self._client, self._masked
+
+        def ask() -> Findings | None:
+            if client is None or client.auth.token() != masked:
+                return None
+            return call_roll(client.look_ups, batch_ids)
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, ask)
+
+    def _tell(self, waits: Collection[Wait], findings: Findings, started: float) -> None:
+        """Tell the waits that were looked at what was found, and say when their next turn is."""
+        now = time.time()
+        for wait in self._waits.intersection(waits):
+            batch = findings.batches.get(wait.batch_id)
+            error = findings.errors.get(wait.batch_id, findings.trouble)
+            is_over = wait.saw(batch, now) if batch else error is not None and wait.missed(error, now)
+            if is_over or wait.overran(started):
+                self._waits.discard(wait)
+            else:
+                self._schedule(wait, now + wait.poll_interval)
+
+    async def _tell_trouble(self, trouble: CatalogError, waits: Collection[Wait]) -> None:
+        """Tell the waits that would have been looked at next."""
+        now = time.time()
+        for number, wait in enumerate(waits):
+            if wait in self._waits and wait.missed(trouble, now):
+                self._waits.discard(wait)
+            if number % HANDFUL == 0:
+                await asyncio.sleep(0)
+
+    def _slow_down(self, trouble: CatalogError) -> None:
+        """Put the next look off, and have the connection read anew, in case that has changed."""
+        interval = min((wait.poll_interval for wait in self._waits), default=0.0)
+        pause = min(interval * min(2**self._failures, LONGEST_BACKOFF), max(interval, LONGEST_PAUSE))
+        pause = max(pause, pause_after(trouble) or 0.0) * random.uniform(1.0, 1.0 + JITTER)  # noqa: S311
+        self._not_before = time.time() + pause
+        for wait in self._waits:
+            wait.expects_nothing_before(self._not_before)
+        self._failures += 1
+        self._room = max(1, min(self._room, IDS_PER_REQUEST) // 2)
+        self._is_ready = False
+        log.warning(
+            "Could not look at batches for %d tasks, and goes on in %.0f s. %s",
+            len(self._waits),
+            pause,
+            trouble,
+        )
+
+    def _stop(self) -> None:
+        self.is_over = True
+        self._task.cancel()
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._close()
+
+    def _close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def _break_down(self, task: asyncio.Task[None]) -> None:
+        """Let nobody wait for a poll that has come to an end by a mistake of its own."""
+        self.is_over = True
+        if not task.cancelled() and (error := task.exception()) is not None:
+            for wait in self._waits:
+                wait.calls.put_nowait(RuntimeError(f"The poll has broken down: {error!r}"))
+
+
+_pollers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str | None], Poller]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+async def attend(catalog_conn_id: str, sandbox_name: str | None, wait: Wait) -> Batch:
+    """Wait for a batch, together with all others of this event loop that wait through the same connection.
+
+    :param catalog_conn_id: the connection.
+    :param sandbox_name: another sandbox than the connection's.
+    :param wait: the wait.
+    :raises InvalidInputError: the batch's id is none.
+    :raises CatalogError: the wait has come to another end.
+    :raises OverdueError: its time is over.
+    """
+    check_request(wait.batch_id, "batchId")
+    pollers = _pollers.setdefault(asyncio.get_running_loop(), {})
+    key = (catalog_conn_id, sandbox_name)
+    poller = pollers.get(key)
+    if poller is None or poller.is_over:
+        poller = pollers[key] = Poller(catalog_conn_id, sandbox_name)
+    try:
+        return await poller.attend(wait)
+    finally:
+        if poller.is_over and pollers.get(key) is poller:
+            del pollers[key]
