@@ -16,13 +16,14 @@ request. UNSENT_ONLY are ``POST /batches``, which has no idempotency key, and AB
 chunks, of which the documentation does not say what a second one does; whoever sends these looks at the state before sending
 again.
 
-Between two tries lies the platform's ``Retry-After`` where it gives one (and not zero), up to a cap; otherwise a random time
-under an exponentially growing limit.
+Between two tries lies the platform's ``Retry-After`` where it gives one (and not zero), up to a cap, and up to a quarter of it
+more; otherwise a random time under an exponentially growing limit.
 """
 
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Callable
 from enum import Enum
 
@@ -42,6 +43,7 @@ DEFAULT_ATTEMPTS = 6
 FIRST_WAIT_LIMIT = 1.0
 WAIT_LIMIT = 60.0
 RETRY_AFTER_LIMIT = 300.0
+JITTER = 0.25
 
 _jitter = wait_random_exponential(multiplier=FIRST_WAIT_LIMIT, max=WAIT_LIMIT)
 
@@ -82,6 +84,11 @@ def pause_after(error: BaseException | None) -> float | None:
     return min(error.failure.retry_after, RETRY_AFTER_LIMIT)
 
 
+def later(seconds: float) -> float:
+    """Give somewhat more than the seconds that the platform asks for, so that not all who were told come back at once."""
+    return seconds * random.uniform(1.0, 1.0 + JITTER)  # noqa: S311
+
+
 def retrying(repeat: Repeat, attempts: int, sleep: Callable[[float], None]) -> Retrying:
     """Make the loop around one call.
 
@@ -101,7 +108,7 @@ def retrying(repeat: Repeat, attempts: int, sleep: Callable[[float], None]) -> R
 
 def _wait(state: RetryCallState) -> float:
     asked = pause_after(_error(state))
-    return asked or _jitter(state)
+    return later(asked) if asked else _jitter(state)
 
 
 def _announce(state: RetryCallState) -> None:

@@ -33,7 +33,7 @@ from airflow_provider_catalog.api.client import CatalogClient
 from airflow_provider_catalog.api.errors import CatalogError, UnreachableError
 from airflow_provider_catalog.api.look_ups import IDS_PER_REQUEST, Findings
 from airflow_provider_catalog.api.models import Batch
-from airflow_provider_catalog.api.retries import pause_after
+from airflow_provider_catalog.api.retries import later, pause_after
 from airflow_provider_catalog.api.validation import check_request
 from airflow_provider_catalog.ingest.roll_call import call_roll
 from airflow_provider_catalog.ingest.watch import BatchWatch
@@ -52,7 +52,6 @@ LOOK_SECONDS = 300.0
 
 LONGEST_BACKOFF = 8
 LONGEST_PAUSE = 120.0
-JITTER = 0.25
 
 REREAD_SECONDS = 60.0
 """The connection is not read anew sooner than this only because the platform does not show some of the batches."""
@@ -83,6 +82,8 @@ class Wait:
     :param poll_interval: seconds between two looks.
     :param deadline: when the wait is over; there is a last look then.
     :param hard_deadline: when the task's own time is over, if it has a limit.
+
+    ``turn`` is when the next look is due, apart from the one at the deadline.
     """
 
     batch_id: str
@@ -91,6 +92,7 @@ class Wait:
     deadline: float
     hard_deadline: float | None = None
     calls: asyncio.Queue[asyncio.Future[None] | Batch | Exception] = field(default_factory=asyncio.Queue)
+    turn: float = field(default=0.0, init=False)
     # Of the trigger, so that what is said about its batch goes to the log of its task.
     context: contextvars.Context = field(default_factory=contextvars.copy_context)
     _limit: asyncio.Timeout | None = field(default=None, init=False)
@@ -241,8 +243,9 @@ class Poller:
                 self._slow_down(findings.trouble)
                 await self._tell_trouble(findings.trouble, self._waits.difference(waits))
 
-    def _schedule(self, wait: Wait, due: float) -> None:
-        heapq.heappush(self._turns, (min(due, wait.end), next(self._numbers), wait))
+    def _schedule(self, wait: Wait, turn: float) -> None:
+        wait.turn = turn
+        heapq.heappush(self._turns, (min(turn, wait.end), next(self._numbers), wait))
         if self._turns[0][2] is wait:
             self._woken.set()
 
@@ -264,7 +267,7 @@ class Poller:
         while self._turns and len(taken) < room:
             due, _, wait = self._turns[0]
             if wait in self._waits:
-                if due - now > EARLY_SHARE * wait.poll_interval:
+                if due > now and wait.turn - now > EARLY_SHARE * wait.poll_interval:
                     break
                 taken.append(wait)
             heapq.heappop(self._turns)
@@ -338,7 +341,7 @@ class Poller:
         """Put the next look off, and have the connection read anew, in case that has changed."""
         interval = min((wait.poll_interval for wait in self._waits), default=0.0)
         pause = min(interval * min(2**self._failures, LONGEST_BACKOFF), max(interval, LONGEST_PAUSE))
-        pause = max(pause, pause_after(trouble) or 0.0) * random.uniform(1.0, 1.0 + JITTER)  # noqa: S311
+        pause = later(max(pause, pause_after(trouble) or 0.0))
         self._not_before = time.time() + pause
         for wait in self._waits:
             wait.expects_nothing_before(self._not_before)

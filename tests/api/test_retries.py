@@ -45,18 +45,19 @@ class TestPauses:
     ) -> None:
         desk.break_next({"status": status, "headers": {"Retry-After": "7"}}, path="/data/*", times=2)
         client.list_sandboxes()
-        assert pauses == [7.0, 7.0]
+        assert [7 <= pause <= 7 * 1.25 for pause in pauses] == [True] * 2
+        assert pauses[0] != pauses[1], "all who were told to wait would come back at once"
 
     def test_a_create_waits_as_it_is_told(self, client: CatalogClient, desk: Desk, pauses: Pauses) -> None:
         desk.break_next({"status": 429, "headers": {"Retry-After": "7"}}, path="/data/*")
         client.create_batch(JSON_LINES)
-        assert pauses == [7.0]
+        assert [7 <= pause <= 7 * 1.25 for pause in pauses] == [True]
 
     def test_a_wish_may_be_a_date(self, client: CatalogClient, desk: Desk, pauses: Pauses) -> None:
         effect = {"status": 429, "headers": {"Retry-After": in_seconds(40)}}
         desk.break_next(effect, path="/data/*")
         client.list_sandboxes()
-        assert 35 < pauses[0] <= 40
+        assert 35 < pauses[0] <= 40 * 1.25
 
     def test_a_wish_may_be_in_the_body(self, client: CatalogClient, desk: Desk, pauses: Pauses) -> None:
         effect = {
@@ -65,7 +66,7 @@ class TestPauses:
         }
         desk.break_next(effect, path="/data/*")
         client.list_sandboxes()
-        assert pauses == [1.5]
+        assert [1.5 <= pause <= 1.5 * 1.25 for pause in pauses] == [True]
 
     @pytest.mark.parametrize(
         "wish", ["86400", "9" * 400, in_seconds(86400)], ids=["a day", "absurd", "tomorrow"]
@@ -75,7 +76,7 @@ class TestPauses:
     ) -> None:
         desk.break_next({"status": 503, "headers": {"Retry-After": wish}}, path="/data/*")
         client.list_sandboxes()
-        assert pauses == [RETRY_AFTER_LIMIT]
+        assert [RETRY_AFTER_LIMIT <= pause <= RETRY_AFTER_LIMIT * 1.25 for pause in pauses] == [True]
 
     @pytest.mark.parametrize(
         "wish", [None, "0", "soon", "-5", in_seconds(-60)], ids=["none", "0", "word", "negative", "past"]
