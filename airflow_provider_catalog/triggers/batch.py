@@ -92,7 +92,8 @@ class BatchTrigger(BaseTrigger):
         """Wait together with the other triggers of the connection, and yield one event."""
         from airflow_provider_catalog.api.errors import BatchError, CatalogError
         from airflow_provider_catalog.ingest.watch import BatchWatch
-        from airflow_provider_catalog.triggers.poller import OverdueError, Wait, attend
+        from airflow_provider_catalog.triggers.poller import attend
+        from airflow_provider_catalog.triggers.waits import OverdueError, Wait
 
         watch = BatchWatch(self.batch_id, self.stalled_grace, self.max_unreachable)
         wait = Wait(self.batch_id, watch, self.poll_interval, self.deadline, self.hard_deadline)

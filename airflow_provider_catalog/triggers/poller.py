@@ -21,13 +21,11 @@ import itertools
 import logging
 import math
 import random
-import sys
 import time
 import weakref
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 from airflow_provider_catalog.api.client import CatalogClient
 from airflow_provider_catalog.api.errors import CatalogError, UnreachableError
@@ -36,8 +34,8 @@ from airflow_provider_catalog.api.models import Batch
 from airflow_provider_catalog.api.retries import later, pause_after
 from airflow_provider_catalog.api.validation import check_request
 from airflow_provider_catalog.ingest.roll_call import call_roll
-from airflow_provider_catalog.ingest.watch import BatchWatch
 from airflow_provider_catalog.triggers.access import connect, mask_token
+from airflow_provider_catalog.triggers.waits import Wait
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +48,7 @@ LAST_LOOK_SECONDS = 30.0
 LOOK_SECONDS = 300.0
 """After so long a look counts as failed, whatever it does: even an answer that arrives byte by byte."""
 
-LONGEST_BACKOFF = 8
+DOUBLINGS = 3
 LONGEST_PAUSE = 120.0
 
 REREAD_SECONDS = 60.0
@@ -60,88 +58,6 @@ LOOKING = "Looking at the batches that are waited for"
 
 HANDFUL = 50
 """After so many waits the event loop gets its turn."""
-
-
-class OverdueError(Exception):
-    """A deadline has passed.
-
-    :param is_hard: whether that was the task's ``execution_timeout``.
-    """
-
-    def __init__(self, *, is_hard: bool) -> None:
-        super().__init__()
-        self.is_hard = is_hard
-
-
-@dataclass(eq=False)
-class Wait:
-    """One trigger's wait for its batch. All times are epoch seconds.
-
-    :param batch_id: the batch.
-    :param watch: the memory of the wait.
-    :param poll_interval: seconds between two looks.
-    :param deadline: when the wait is over; there is a last look then.
-    :param hard_deadline: when the task's own time is over, if it has a limit.
-
-    ``turn`` is when the next look is due, apart from the one at the deadline.
-    """
-
-    batch_id: str
-    watch: BatchWatch
-    poll_interval: float
-    deadline: float
-    hard_deadline: float | None = None
-    calls: asyncio.Queue[asyncio.Future[None] | Batch | Exception] = field(default_factory=asyncio.Queue)
-    turn: float = field(default=0.0, init=False)
-    # Of the trigger, so that what is said about its batch goes to the log of its task.
-    context: contextvars.Context = field(default_factory=contextvars.copy_context)
-    _limit: asyncio.Timeout | None = field(default=None, init=False)
-
-    @property
-    def end(self) -> float:
-        """The first of the deadlines."""
-        return self.deadline if self.hard_deadline is None else min(self.deadline, self.hard_deadline)
-
-    def limit(self, grace: float) -> asyncio.Timeout:
-        """Make what ends the wait so many seconds after its deadline."""
-        self._limit = asyncio.timeout(max(self.end - time.time(), 0.0) + grace)
-        return self._limit
-
-    def expects_nothing_before(self, moment: float) -> None:
-        """Take note that there will be no look until then. A wait that is over earlier won't get its last one."""
-        if self.end < moment and self._limit is not None and not self._limit.expired():
-            self._limit.reschedule(asyncio.get_running_loop().time() + max(self.end - time.time(), 0.0))
-
-    def saw(self, batch: Batch, now: float) -> bool:
-        """Take note of a look; True if the wait is over."""
-        try:
-            if not self.context.run(self.watch.saw, batch, now):
-                return False
-            self.calls.put_nowait(batch)
-        except Exception as error:  # noqa: BLE001 - it ends this wait, and must not end the others
-            self.calls.put_nowait(error)
-        return True
-
-    def missed(self, error: CatalogError, now: float) -> bool:
-        """Take note of a look that failed; True if the wait is over."""
-        try:
-            self.context.run(self.watch.missed, error, now)
-        except Exception as verdict:  # noqa: BLE001 - as above
-            self.calls.put_nowait(verdict)
-            return True
-        return False
-
-    def overran(self, started: float) -> bool:
-        """Take note of when a look began; True if the wait is over by that."""
-        if started < self.end:
-            return False
-        self.calls.put_nowait(self.overdue)
-        return True
-
-    @property
-    def overdue(self) -> OverdueError:
-        """How the wait ends when its time is over."""
-        return OverdueError(is_hard=self.end == self.hard_deadline)
 
 
 class Poller:
@@ -163,7 +79,7 @@ class Poller:
         self._masked: str | None = None
         self._is_ready = False
         self._read_at = 0.0
-        self._room = sys.maxsize
+        self._room = IDS_PER_REQUEST
         self._failures = 0
         self._not_before = 0.0
         # In a context of its own, so that its log lines do not go to the log of whoever came first.
@@ -175,7 +91,7 @@ class Poller:
         """Wait for a batch. To be awaited in a trigger's own coroutine.
 
         :raises CatalogError: the wait has come to another end.
-        :raises OverdueError: its time is over.
+        :raises airflow_provider_catalog.triggers.waits.OverdueError: its time is over.
         """
         self._waits.add(wait)
         # The sensor has just looked; the random part keeps waits that began together from looking together.
@@ -238,7 +154,7 @@ class Poller:
             findings = await self._look({wait.batch_id for wait in waits})
             self._tell(waits, findings, started)
             if findings.trouble is None:
-                self._failures, self._room = 0, 2 * self._room
+                self._failures, self._room = 0, min(2 * self._room, IDS_PER_REQUEST)
             else:
                 self._slow_down(findings.trouble)
                 await self._tell_trouble(findings.trouble, self._waits.difference(waits))
@@ -262,7 +178,7 @@ class Poller:
 
     def _take(self, now: float) -> list[Wait]:
         """Choose the waits whose turn it is, or soon, as many as fit into one request."""
-        room = min(self._room, IDS_PER_REQUEST if self._client is None else self._client.look_ups.size)
+        room = self._room if self._client is None else min(self._room, self._client.look_ups.size)
         taken: list[Wait] = []
         while self._turns and len(taken) < room:
             due, _, wait = self._turns[0]
@@ -340,13 +256,13 @@ class Poller:
     def _slow_down(self, trouble: CatalogError) -> None:
         """Put the next look off, and have the connection read anew, in case that has changed."""
         interval = min((wait.poll_interval for wait in self._waits), default=0.0)
-        pause = min(interval * min(2**self._failures, LONGEST_BACKOFF), max(interval, LONGEST_PAUSE))
+        pause = min(interval * 2 ** min(self._failures, DOUBLINGS), max(interval, LONGEST_PAUSE))
         pause = later(max(pause, pause_after(trouble) or 0.0))
         self._not_before = time.time() + pause
         for wait in self._waits:
             wait.expects_nothing_before(self._not_before)
         self._failures += 1
-        self._room = max(1, min(self._room, IDS_PER_REQUEST) // 2)
+        self._room = max(1, self._room // 2)
         self._is_ready = False
         log.warning(
             "Could not look at batches for %d tasks, and goes on in %.0f s. %s",
@@ -387,7 +303,7 @@ async def attend(catalog_conn_id: str, sandbox_name: str | None, wait: Wait) -> 
     :param wait: the wait.
     :raises InvalidInputError: the batch's id is none.
     :raises CatalogError: the wait has come to another end.
-    :raises OverdueError: its time is over.
+    :raises airflow_provider_catalog.triggers.waits.OverdueError: its time is over.
     """
     check_request(wait.batch_id, "batchId")
     pollers = _pollers.setdefault(asyncio.get_running_loop(), {})
