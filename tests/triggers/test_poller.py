@@ -23,6 +23,7 @@ from airflow_provider_catalog.hooks.catalog import CatalogHook
 from airflow_provider_catalog.ingest import watch
 from airflow_provider_catalog.triggers import access, poller
 from airflow_provider_catalog.triggers.batch import BatchTrigger, Outcome
+from airflow_provider_catalog.triggers.waits import Wait
 
 VARIABLE = "AIRFLOW_CONN_ADOBE_CATALOG_DEFAULT"
 LONG = 3600.0
@@ -274,6 +275,28 @@ class TestAWaitThatGoes:
 
         assert [event["outcome"] for event in asyncio.run(run())] == [Outcome.PROMOTED] * 2
         assert len(reading) == 2
+
+    def test_hands_on_an_errand_of_which_it_has_not_heard(
+        self, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ids = [desk.open_batch("success") for _ in range(2)]
+        tasks: dict[str, asyncio.Task[Any]] = {}
+        chosen: list[str] = []
+
+        def cancelled_when_chosen(waits: Sequence[Wait]) -> Wait:
+            chosen.append(waits[0].batch_id)
+            if len(chosen) == 1:
+                tasks[chosen[0]].cancel()
+            return waits[0]
+
+        monkeypatch.setattr(poller.random, "choice", cancelled_when_chosen)
+
+        async def run() -> Any:
+            tasks.update(zip(ids, await waiting(*map(trigger, ids)), strict=True))
+            await until(lambda: len(chosen) == 2)
+            return await tasks[chosen[1]]
+
+        assert asyncio.run(run())["outcome"] == Outcome.PROMOTED
 
     def test_takes_the_poll_with_it_if_it_is_the_last(self, desk: Desk) -> None:
         batch_id = desk.open_batch("staging")
