@@ -17,8 +17,10 @@ IS_AIRFLOW_2 = importlib.util.find_spec("airflow.sdk") is None
 
 if IS_AIRFLOW_2:
     from airflow.exceptions import AirflowRescheduleException
+    from airflow.utils.context import OutletEventAccessors
 else:
     from airflow.sdk.exceptions import AirflowRescheduleException
+    from airflow.sdk.execution_time.context import OutletEventAccessors
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Run:
 
 
 class Visit:
-    """The task instance of one try: remembers what is pushed to XCom, and how often the task came back.
+    """The task instance of one try: remembers what is pushed to XCom, what its outlets tell, and how often it came back.
 
     :param task: its task.
     :param try_number: which try it is, counted over all clears.
@@ -61,6 +63,7 @@ class Visit:
         self.map_index = map_index
         self.max_tries = clears + task.retries
         self.xcoms: dict[str, Any] = {}
+        self.outlet_events: Any = OutletEventAccessors()
         self.deferrals: list[TaskDeferred] = []
         self.reschedules: list[datetime] = []
 
@@ -97,6 +100,7 @@ def run_try(visit: Visit, *, data_interval_start: datetime | None = None, **para
         "dag_run": visit.dag_run,
         "params": params,
         "run_id": visit.run_id,
+        "outlet_events": visit.outlet_events,
     }
     if data_interval_start is not None:
         context["data_interval_start"] = data_interval_start

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import pytest
-from desk import BATCHES, LOCAL_SECRET, Desk
+from desk import BATCHES, CRM_PROFILES, LOCAL_SECRET, Desk
 from tasks import fire, first_event, restored
 
 from airflow_provider_catalog.api.auth import ImsAuth, forget_tokens
@@ -78,11 +78,12 @@ def test_the_event_says_how_it_ended_and_names_the_batch(
 ) -> None:
     batch_id = desk.open_batch(status, metrics={"inputRecordCount": 3})
     event = fire(trigger(batch_id, **arguments))
-    assert set(event) == {"outcome", "message", "summary"}
+    assert set(event) == {"outcome", "message", "summary", "origin"}
     assert event["outcome"] == outcome.value
     assert batch_id in event["message"]
     ended = outcome in (Outcome.PROMOTED, Outcome.FAILED)
     assert (event["summary"] or {}).get("records_read") == (3 if ended else None)
+    assert (event["origin"] or {}).get("dataset_ids") == ([CRM_PROFILES] if ended else None)
 
 
 def test_it_gives_one_event_only(desk: Desk) -> None:
