@@ -17,10 +17,8 @@ IS_AIRFLOW_2 = importlib.util.find_spec("airflow.sdk") is None
 
 if IS_AIRFLOW_2:
     from airflow.exceptions import AirflowRescheduleException
-    from airflow.utils.context import OutletEventAccessors
 else:
     from airflow.sdk.exceptions import AirflowRescheduleException
-    from airflow.sdk.execution_time.context import OutletEventAccessors
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ class Visit:
         self.map_index = map_index
         self.max_tries = clears + task.retries
         self.xcoms: dict[str, Any] = {}
-        self.outlet_events: Any = OutletEventAccessors()
+        self.outlet_events = _new_outlet_events()
         self.deferrals: list[TaskDeferred] = []
         self.reschedules: list[datetime] = []
 
@@ -147,3 +145,9 @@ async def first_event(trigger: Any) -> Any:
     finally:
         await events.aclose()
     return json.loads(json.dumps(event.payload))
+
+
+def _new_outlet_events() -> Any:
+    """Give what a task finds in its context to tell something in the events of its outlets."""
+    module = "airflow.utils.context" if IS_AIRFLOW_2 else "airflow.sdk.execution_time.context"
+    return importlib.import_module(module).OutletEventAccessors()
