@@ -86,6 +86,29 @@ def test_the_event_says_how_it_ended_and_names_the_batch(
     assert (event["origin"] or {}).get("dataset_ids") == ([CRM_PROFILES] if ended else None)
 
 
+def test_batches_that_are_waited_for_together_tell_where_they_come_from(desk: Desk) -> None:
+    opening = {"datasetId": CRM_PROFILES, "inputFormat": {"format": "json"}}
+    client = CatalogHook().client
+    names = {client.create_batch({**opening, "externalId": name}): name for name in ("one", "two")}
+
+    async def events() -> list[Any]:
+        together = asyncio.gather(*(first_event(trigger(batch_id)) for batch_id in names))
+        while desk.looks() < 4:
+            await asyncio.sleep(0.02)
+        for batch_id in names:
+            client.complete_batch(batch_id)
+        desk.advance(3600)
+        return await together
+
+    for event in asyncio.run(events()):
+        completed = desk.batch(event["summary"]["id"])["completed"] / 1000
+        assert event["origin"] == {
+            "external_id": names[event["summary"]["id"]],
+            "completed": completed,
+            "dataset_ids": [CRM_PROFILES],
+        }
+
+
 def test_it_gives_one_event_only(desk: Desk) -> None:
     async def all_events(waiting: BatchTrigger) -> list[Any]:
         return [event async for event in waiting.run()]
