@@ -93,7 +93,7 @@ def test_batches_that_are_waited_for_together_tell_where_they_come_from(desk: De
 
     async def events() -> list[Any]:
         together = asyncio.gather(*(first_event(trigger(batch_id)) for batch_id in names))
-        while desk.looks() < 4:
+        while len(desk.sent("GET", f"{BATCHES}*")) < 4:
             await asyncio.sleep(0.02)
         for batch_id in names:
             client.complete_batch(batch_id)
