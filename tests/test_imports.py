@@ -10,7 +10,13 @@ import pytest
 PACKAGE = "airflow_provider_catalog"
 DAG_PARTS = [
     f"{PACKAGE}.{name}"
-    for name in ("operators.batch", "operators.diagnostics", "sensors.batch", "links.dataset")
+    for name in (
+        "operators.batch",
+        "operators.diagnostics",
+        "sensors.batch",
+        "links.dataset",
+        "assets.dataset",
+    )
 ]
 # What every DAG file has loaded anyway; the names are looked up because the module loads them when asked for.
 BASE = """

@@ -50,10 +50,8 @@ class PlatformSettings:
 
     def __post_init__(self) -> None:
         _require(VISIBLE_ASCII, "login", self.client_id, "the client id of an Adobe credential")
-        _require(ORGANISATION, "ims_org_id", self.ims_org_id, "an organisation id such as 0123ABCD@AdobeOrg")
-        _require(
-            SANDBOX, "sandbox_name", self.sandbox_name, "the lower-case name of a sandbox (not its title)"
-        )
+        check_organisation(self.ims_org_id)
+        check_sandbox(self.sandbox_name)
         if self.tenant is not None:
             _require(TENANT, "tenant", self.tenant, "the name of an Experience Cloud tenant")
         if not self.client_secret and not self.access_token:
@@ -69,6 +67,22 @@ class PlatformSettings:
     def is_local(self) -> bool:
         """Whether the platform is an emulator on this machine."""
         return is_loopback(urlsplit(self.host).hostname or "")
+
+
+def check_organisation(ims_org_id: object) -> None:
+    """Check the id of an organisation.
+
+    :raises InvalidInputError: it is none.
+    """
+    _require(ORGANISATION, "ims_org_id", ims_org_id, "an organisation id such as 0123ABCD@AdobeOrg")
+
+
+def check_sandbox(sandbox_name: object) -> None:
+    """Check the name of a sandbox.
+
+    :raises InvalidInputError: it is none.
+    """
+    _require(SANDBOX, "sandbox_name", sandbox_name, "the lower-case name of a sandbox (not its title)")
 
 
 def checked_base_url(name: str, url: str) -> str:

@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import BaseHook
 import airflow_provider_catalog
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Connection
+    from airflow.providers.common.compat.sdk import Asset, Connection
 
     from airflow_provider_catalog.api.client import CatalogClient
     from airflow_provider_catalog.api.settings import PlatformSettings
@@ -67,6 +67,23 @@ class CatalogHook(BaseHook):
     def get_conn(self) -> CatalogClient:
         """Give the client."""
         return self.client
+
+    def dataset_asset(self, dataset_id: str) -> Asset:
+        """Give the asset of a dataset in the connection's organisation and sandbox.
+
+        For use inside of tasks, since it reads the connection; a DAG file uses
+        :func:`airflow_provider_catalog.assets.dataset.dataset_asset`.
+
+        :param dataset_id: the dataset's id.
+        :return: on Airflow 2.11 a ``Dataset``.
+        :raises InvalidInputError: the id or a field of the connection is not usable.
+        """
+        from airflow_provider_catalog.assets.dataset import dataset_asset
+
+        settings = self.client.settings
+        return dataset_asset(
+            ims_org_id=settings.ims_org_id, sandbox_name=settings.sandbox_name, dataset_id=dataset_id
+        )
 
     async def connect(self) -> CatalogClient:
         """Make a client inside a trigger, where Airflow's connections must be read asynchronously.

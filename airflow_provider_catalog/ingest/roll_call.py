@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 ON_THE_WAY = ("status", "updated")
 AT_THE_END = (
     *ON_THE_WAY,
+    "externalId",
     "completed",
     "relatedObjects",
     "metrics",

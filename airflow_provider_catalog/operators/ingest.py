@@ -51,6 +51,9 @@ class IngestFilesOperator(CatalogOperator):
     The batch's id is in the XCom ``batch_id`` as soon as there is a batch, and what became of it in ``batch_summary``, also when
     the task fails.
 
+    If the dataset's asset is among the task's ``outlets``, its event tells the batch and the counts: see
+    :mod:`airflow_provider_catalog.assets.events`.
+
     :param dataset_id: the dataset's id (templated).
     :param files: a path, a folder, a glob or the address of an object store such as ``s3://connection_id@bucket/folder``, or a
         list of these (templated). Files of any size: see :mod:`airflow_provider_catalog.ingest.plan`.
@@ -197,7 +200,7 @@ class IngestFilesOperator(CatalogOperator):
         if outcome is Outcome.PROMOTED:
             self.log.info(message)
             with failing_fast():
-                return self._report(context, Batch.from_summary(summary), self._limit)
+                return self._report(context, Batch.from_summary(summary, event["origin"]), self._limit)
         if summary is not None:
             push_summary(context, summary)
         failures: dict[Outcome, type[BaseException]] = {
@@ -331,7 +334,10 @@ class IngestFilesOperator(CatalogOperator):
 
     def _report(self, context: Context, batch: Batch, limit: RejectedLimit | None) -> dict[str, Any]:
         """Give the summary of a promoted batch, unless too many of its rows were rejected."""
+        from airflow_provider_catalog.assets.events import tell_outlets
         from airflow_provider_catalog.ingest.rejected import accepted
 
         push_summary(context, batch.summary)
-        return accepted(batch, limit).summary
+        accepted(batch, limit)
+        tell_outlets(self, context, self.hook, batch, [self.dataset_id])
+        return batch.summary

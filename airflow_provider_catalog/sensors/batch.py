@@ -17,6 +17,7 @@ from airflow_provider_catalog.sensors.waiting import WaitingSensor
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, XComArg
 
+    from airflow_provider_catalog.api.models import Batch
     from airflow_provider_catalog.ingest.arrivals import DatasetWatch
     from airflow_provider_catalog.ingest.rejected import RejectedLimit
     from airflow_provider_catalog.ingest.watch import BatchWatch
@@ -33,6 +34,9 @@ class BatchSensor(WaitingSensor):
     the platform gave the batch up, with the platform's errors in the text. Goes on waiting through outages, expired tokens
     and statuses that it does not know. When the batch is what makes it fail, what would be the return value is left as the XCom
     ``batch_summary``.
+
+    If the asset of the batch's dataset is among the task's ``outlets``, its event tells the batch and the counts: see
+    :mod:`airflow_provider_catalog.assets.events`.
 
     :param batch_id: the batch (templated).
     :param catalog_conn_id: the connection (templated).
@@ -81,20 +85,27 @@ class BatchSensor(WaitingSensor):
         return None if self.fail_on_rejected is None else RejectedLimit.parse(self.fail_on_rejected)
 
     def _read(self, context: Context) -> PokeReturnValue:
-        from airflow_provider_catalog.ingest.rejected import accepted
-
         limit = self._limit  # refused, if it is, before anything is sent
         batch = self.hook.client.get_batch(self.batch_id)
         promoted = self._batch_watch.saw(batch, time.time())
         return PokeReturnValue(
-            is_done=promoted, xcom_value=accepted(batch, limit).summary if promoted else None
+            is_done=promoted, xcom_value=self._report(context, batch, limit) if promoted else None
         )
 
-    def _accept(self, summary: Mapping[str, Any]) -> Any:
+    def _accept(self, context: Context, event: Mapping[str, Any]) -> Any:
         from airflow_provider_catalog.api.models import Batch
+
+        batch = Batch.from_summary(event["summary"], event["origin"])
+        return self._report(context, batch, self._limit)
+
+    def _report(self, context: Context, batch: Batch, limit: RejectedLimit | None) -> dict[str, Any]:
+        """Give the summary of a promoted batch, unless too many of its rows were rejected."""
+        from airflow_provider_catalog.assets.events import tell_outlets
         from airflow_provider_catalog.ingest.rejected import accepted
 
-        return accepted(Batch.from_summary(summary), self._limit).summary
+        accepted(batch, limit)
+        tell_outlets(self, context, self.hook, batch, batch.dataset_ids)
+        return batch.summary
 
     def _trigger(self, context: Context, deadline: float, hard_deadline: float | None) -> BatchTrigger:
         from airflow_provider_catalog.triggers.batch import BatchTrigger
@@ -183,8 +194,8 @@ class DatasetBatchSensor(WaitingSensor):
             xcom_value={"dataset_id": self.dataset_id, **arrivals.summary} if enough else None,
         )
 
-    def _accept(self, summary: Mapping[str, Any]) -> Any:
-        return summary
+    def _accept(self, context: Context, event: Mapping[str, Any]) -> Any:
+        return event["summary"]
 
     def _trigger(self, context: Context, deadline: float, hard_deadline: float | None) -> DatasetBatchTrigger:
         from airflow_provider_catalog.triggers.dataset import DatasetBatchTrigger

@@ -93,8 +93,8 @@ class WaitingSensor(BaseSensorOperator):
         """Make the trigger that goes on waiting."""
 
     @abstractmethod
-    def _accept(self, summary: Mapping[str, Any]) -> Any:
-        """Give the return value for what the trigger has waited for."""
+    def _accept(self, context: Context, event: Mapping[str, Any]) -> Any:
+        """Give the return value for what the trigger has waited for, as its event tells."""
 
     def execute(self, context: Context) -> Any:
         """Look, and wait in the chosen mode.
@@ -128,7 +128,7 @@ class WaitingSensor(BaseSensorOperator):
         if outcome is Outcome.PROMOTED:
             self.log.info(message)
             with self._softly(), failing_fast(), leaving_summary(context):
-                return self._accept(summary)
+                return self._accept(context, event)
         if summary is not None:
             push_summary(context, summary)
         failures: dict[Outcome, type[BaseException]] = {

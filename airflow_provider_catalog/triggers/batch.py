@@ -34,9 +34,9 @@ class Outcome(StrEnum):
 class BatchTrigger(BaseTrigger):
     """Wait until a batch is promoted, or until it is clear that it won't be.
 
-    The event is a mapping: ``outcome`` (one of :class:`Outcome`), ``message``, and ``summary`` when the batch has ended.
-    Nothing that passes by itself ends the wait; see :mod:`airflow_provider_catalog.ingest.watch`. All triggers of one connection
-    and sandbox share one poll; see :mod:`airflow_provider_catalog.triggers.poller`.
+    The event is a mapping: ``outcome`` (one of :class:`Outcome`), ``message``, and ``summary`` and ``origin`` when the batch has
+    ended. Nothing that passes by itself ends the wait; see :mod:`airflow_provider_catalog.ingest.watch`. All triggers of one
+    connection and sandbox share one poll; see :mod:`airflow_provider_catalog.triggers.poller`.
 
     :param batch_id: the batch.
     :param catalog_conn_id: the connection; only its name is stored.
@@ -166,5 +166,10 @@ class BatchTrigger(BaseTrigger):
 
 def _event(outcome: Outcome, message: str, batch: Batch | None = None) -> TriggerEvent:
     return TriggerEvent(
-        {"outcome": outcome.value, "message": message, "summary": batch.summary if batch else None}
+        {
+            "outcome": outcome.value,
+            "message": message,
+            "summary": batch.summary if batch else None,
+            "origin": batch.origin if batch else None,
+        }
     )

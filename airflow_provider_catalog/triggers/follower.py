@@ -17,9 +17,9 @@ import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_catalog.assets.events import batch_event
 from airflow_provider_catalog.triggers import streams
 from airflow_provider_catalog.triggers.access import connect, mask_token
 
@@ -109,7 +109,7 @@ class Follower:
                 await self._settle()
                 batch = await self._give(look)
                 if batch is not None:
-                    yield payload(batch, self.dataset_id)
+                    yield batch_event(batch, self.dataset_id)
 
     async def _restore(self) -> None:
         from airflow_provider_catalog.ingest.arrivals import ArrivalLog
@@ -234,17 +234,3 @@ class Follower:
         except Exception as error:  # noqa: BLE001 - of Airflow's API server or its database
             log.warning("Could not count the runs of the DAG, and tries again. %s", error)
             return None
-
-
-def payload(batch: Batch, dataset_id: str) -> dict[str, Any]:
-    """Say of a promoted batch what its asset event holds."""
-    completed = datetime.fromtimestamp(batch.completed or 0.0, UTC)
-    return {
-        "dataset_id": dataset_id,
-        "batch_id": batch.id,
-        "external_id": batch.external_id,
-        "completed": completed.isoformat(timespec="milliseconds"),
-        "records_read": batch.records_read,
-        "records_written": batch.records_written,
-        "records_failed": batch.records_failed,
-    }

@@ -155,6 +155,22 @@ def test_a_summary_makes_a_batch_that_says_the_same() -> None:
     assert (again.explanation, again.rejection) == (parsed.explanation, parsed.rejection)
 
 
+def test_a_summary_and_an_origin_make_a_batch_that_knows_where_it_went_and_when() -> None:
+    parsed = batch(
+        externalId="mine",
+        completed=1_700_000_000_123,
+        relatedObjects=[{"type": "dataSet", "id": "D1"}, {"type": "dataSet", "id": "D2"}],
+    )
+    summary, origin = json.loads(json.dumps([parsed.summary, parsed.origin]))
+    again = Batch.from_summary(summary, origin)
+    assert (again.external_id, again.completed, again.dataset_ids) == (
+        "mine",
+        1_700_000_000.123,
+        ("D1", "D2"),
+    )
+    assert again.summary == parsed.summary
+
+
 @pytest.mark.parametrize(
     ("metrics", "total", "words"),
     [

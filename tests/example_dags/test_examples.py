@@ -5,6 +5,7 @@ import runpy
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,8 +19,9 @@ from airflow_provider_catalog.ingest import pace
 
 EXAMPLES = Path(__file__).parent.parent.parent / "example_dags"
 IS_AIRFLOW_2 = importlib.util.find_spec("airflow.sdk") is None
-ON_ASSETS = "on_new_batch"
-FILES = [path for path in sorted(EXAMPLES.glob("*.py")) if not (IS_AIRFLOW_2 and path.stem == ON_ASSETS)]
+WATCHING = "on_new_batch"
+ON_ASSETS = (WATCHING, "on_announced_ingest")
+FILES = [path for path in sorted(EXAMPLES.glob("*.py")) if not (IS_AIRFLOW_2 and path.stem == WATCHING)]
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ def test_an_example_is_explained_and_scheduled(path: Path) -> None:
     assert dag.dag_id == path.stem
     assert dag.doc_md
     schedule = dag.schedule if hasattr(dag, "schedule") else dag.schedule_interval
-    assert schedule == "@daily" or path.stem == ON_ASSETS
+    assert schedule == "@daily" or path.stem in ON_ASSETS
     assert not dag.catchup
 
 
@@ -137,8 +139,33 @@ def test_the_waiting_dag_finds_what_somebody_else_has_loaded(
 def test_the_dag_on_an_asset_has_a_watcher_of_its_dataset_and_runs(
     emulator: Emulator, connection: str, run_dag: Callable[..., Any]
 ) -> None:
-    dag = dag_of(ON_ASSETS)
+    dag = dag_of(WATCHING)
     [asset] = dag.schedule
     [watcher] = asset.watchers
     assert watcher.trigger.dataset_id == CRM_PROFILES
     assert run_dag(dag).state == "success"
+
+
+def test_the_announcing_dag_has_an_outlet_that_the_other_one_is_scheduled_on(
+    platform: CatalogView, run_dag: Callable[..., Any]
+) -> None:
+    announcing, listening = dag_of("announced_ingest"), dag_of("on_announced_ingest")
+    outlets = announcing.get_task("ingest").outlets
+    assert outlets == [CatalogHook().dataset_asset(CRM_PROFILES)]
+    condition = listening.timetable.dataset_condition if IS_AIRFLOW_2 else listening.timetable.asset_condition
+    assert list(condition.objects) == outlets
+    assert run_dag(announcing).state == "success"
+    [batch] = platform.batches_of(CRM_PROFILES).values()
+    assert (batch["status"], batch["metrics"]["outputRecordCount"]) == ("success", 10)
+
+
+@pytest.mark.parametrize("name", ["triggering_asset_events", "triggering_dataset_events"])
+def test_the_listening_dag_finds_the_batch_of_each_event(name: str) -> None:
+    find_batches = dag_of("on_announced_ingest").get_task("find_batches").python_callable
+    batches = [{"batch_id": "B1", "records_written": 3}, {"batch_id": "B2", "records_written": 5}]
+    events = [SimpleNamespace(extra=batch) for batch in batches]
+    assert find_batches(**{name: {"aep://...": events}}) == batches
+
+
+def test_the_listening_dag_has_nothing_to_do_when_it_is_run_by_hand(run_dag: Callable[..., Any]) -> None:
+    assert run_dag(dag_of("on_announced_ingest")).state == "success"

@@ -404,8 +404,14 @@ class TestADeferredWait:
         assert self.deferral(folder, desk, **arguments).trigger.abort_on_kill is False
 
     def test_that_comes_back_twice_says_the_same_and_sends_nothing(self, folder: Path, desk: Desk) -> None:
-        summary = Batch("B1", "success", records_read=1).summary
-        event = {"outcome": Outcome.PROMOTED, "message": "Batch B1 is promoted.", "summary": summary}
+        batch = Batch("B1", "success", records_read=1)
+        summary = batch.summary
+        event = {
+            "outcome": Outcome.PROMOTED,
+            "message": "Promoted.",
+            "summary": summary,
+            "origin": batch.origin,
+        }
         task = load(folder, **WAYS["deferred"])
         visit = Visit(task, Run())
         ends = [task.execute_complete({"ti": visit}, event, try_number=1) for _ in range(2)]

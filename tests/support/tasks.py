@@ -34,7 +34,7 @@ class Run:
 
 
 class Visit:
-    """The task instance of one try: remembers what is pushed to XCom, and how often the task came back.
+    """The task instance of one try: remembers what is pushed to XCom, what its outlets tell, and how often it came back.
 
     :param task: its task.
     :param try_number: which try it is, counted over all clears.
@@ -61,6 +61,7 @@ class Visit:
         self.map_index = map_index
         self.max_tries = clears + task.retries
         self.xcoms: dict[str, Any] = {}
+        self.outlet_events = _new_outlet_events()
         self.deferrals: list[TaskDeferred] = []
         self.reschedules: list[datetime] = []
 
@@ -97,6 +98,7 @@ def run_try(visit: Visit, *, data_interval_start: datetime | None = None, **para
         "dag_run": visit.dag_run,
         "params": params,
         "run_id": visit.run_id,
+        "outlet_events": visit.outlet_events,
     }
     if data_interval_start is not None:
         context["data_interval_start"] = data_interval_start
@@ -143,3 +145,9 @@ async def first_event(trigger: Any) -> Any:
     finally:
         await events.aclose()
     return json.loads(json.dumps(event.payload))
+
+
+def _new_outlet_events() -> Any:
+    """Give what a task finds in its context to tell something in the events of its outlets."""
+    module = "airflow.utils.context" if IS_AIRFLOW_2 else "airflow.sdk.execution_time.context"
+    return importlib.import_module(module).OutletEventAccessors()

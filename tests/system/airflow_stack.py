@@ -172,9 +172,9 @@ class RealAirflow:
         task = self.tasks_of(dag_id).get(task_id)
         return task["state"] if task else None
 
-    def xcom_of(self, dag_id: str, task_id: str) -> Any:
+    def xcom_of(self, dag_id: str, task_id: str, key: str = "return_value") -> Any:
         """Return what a task has handed on."""
-        entry = self.api("GET", f"{self._task(dag_id, task_id)}/xcomEntries/return_value?stringify=false")
+        entry = self.api("GET", f"{self._task(dag_id, task_id)}/xcomEntries/{key}?stringify=false")
         return entry["value"]
 
     def links_of(self, dag_id: str, task_id: str) -> dict[str, str]:

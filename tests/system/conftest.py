@@ -20,7 +20,7 @@ STAGES = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in DA
 
 @pytest.fixture(scope="package", params=STAGES)
 def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
-    """All runs have ended: success in each mode of waiting, a failed batch, and a planted leak."""
+    """All runs have ended: success in each mode of waiting, failed batches, an announced one, and a planted leak."""
     home = tmp_path_factory.mktemp(f"airflow-{request.param}")
     own_server = request.param == "postgresql"
     database = request.getfixturevalue("postgresql") if own_server else f"sqlite:///{home}/airflow.db"

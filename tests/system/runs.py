@@ -20,6 +20,8 @@ WAITING = {
     "classic_ingest": ("wait", "deferred"),
     "wait_reschedule": ("wait", "up_for_reschedule"),
     "wait_for_failure": ("wait", "deferred"),
+    "announced_ingest": ("ingest", "deferred"),
+    "announced_failure": ("ingest", "deferred"),
     "leak": ("spill", "deferred"),
     "wait_poke": ("wait", "running"),
 }
@@ -47,10 +49,14 @@ def run_everything(airflow: RealAirflow, platform: Emulator) -> Runs:
     connection = platform.connection | {"extra": json.dumps(platform.connection["extra"])}
     airflow.api("POST", "/connections", {"connection_id": "adobe_catalog_default"} | connection)
 
-    airflow.wait_for_dag("classic_ingest")  # runs by its schedule
-    for dag_id in ("wait_reschedule", "wait_for_failure", "leak"):
+    airflow.wait_for_dag("on_announced_ingest")  # runs when something is announced
+    scheduled = ("classic_ingest", "announced_ingest")
+    for dag_id in scheduled:
+        airflow.wait_for_dag(dag_id)
+    triggered = ("wait_reschedule", "wait_for_failure", "announced_failure", "leak")
+    for dag_id in triggered:
         airflow.trigger(dag_id)
-    for dag_id in ("classic_ingest", "wait_reschedule", "wait_for_failure", "leak"):
+    for dag_id in scheduled + triggered:
         wait_until_waiting(airflow, dag_id)
     airflow.trigger(
         "wait_poke"
@@ -59,7 +65,7 @@ def run_everything(airflow: RealAirflow, platform: Emulator) -> Runs:
     triggers = trigger_rows(airflow)
     view.advance(PROMOTION_SECONDS)
     release.touch()
-    for dag_id in WAITING:
+    for dag_id in (*WAITING, "on_announced_ingest"):
         wait_for_end(airflow, dag_id)
     return Runs(airflow, view, (platform.connection["password"], *platform.issued_tokens), planted, triggers)
 

@@ -39,7 +39,11 @@ def test_the_summary_says_what_the_platform_has_counted(runs: Runs, dag_id: str)
 
 def test_each_run_has_opened_one_batch(runs: Runs) -> None:
     opened = {xcom(runs, dag_id, "open_batch") for dag_id in (*MODES.values(), "wait_for_failure")}
-    assert len(opened) == 4
+    opened |= {
+        runs.airflow.xcom_of(dag_id, "ingest", "batch_id")
+        for dag_id in ("announced_ingest", "announced_failure")
+    }
+    assert len(opened) == 6
     assert opened == set(runs.platform.batches_of(DATASET))
 
 

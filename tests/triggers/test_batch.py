@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import pytest
-from desk import BATCHES, LOCAL_SECRET, Desk
+from desk import BATCHES, CRM_PROFILES, LOCAL_SECRET, Desk
 from tasks import fire, first_event, restored
 
 from airflow_provider_catalog.api.auth import ImsAuth, forget_tokens
@@ -78,11 +78,35 @@ def test_the_event_says_how_it_ended_and_names_the_batch(
 ) -> None:
     batch_id = desk.open_batch(status, metrics={"inputRecordCount": 3})
     event = fire(trigger(batch_id, **arguments))
-    assert set(event) == {"outcome", "message", "summary"}
+    assert set(event) == {"outcome", "message", "summary", "origin"}
     assert event["outcome"] == outcome.value
     assert batch_id in event["message"]
     ended = outcome in (Outcome.PROMOTED, Outcome.FAILED)
     assert (event["summary"] or {}).get("records_read") == (3 if ended else None)
+    assert (event["origin"] or {}).get("dataset_ids") == ([CRM_PROFILES] if ended else None)
+
+
+def test_batches_that_are_waited_for_together_tell_where_they_come_from(desk: Desk) -> None:
+    opening = {"datasetId": CRM_PROFILES, "inputFormat": {"format": "json"}}
+    client = CatalogHook().client
+    names = {client.create_batch({**opening, "externalId": name}): name for name in ("one", "two")}
+
+    async def events() -> list[Any]:
+        together = asyncio.gather(*(first_event(trigger(batch_id)) for batch_id in names))
+        while len(desk.sent("GET", f"{BATCHES}*")) < 4:
+            await asyncio.sleep(0.02)
+        for batch_id in names:
+            client.complete_batch(batch_id)
+        desk.advance(3600)
+        return await together
+
+    for event in asyncio.run(events()):
+        completed = desk.batch(event["summary"]["id"])["completed"] / 1000
+        assert event["origin"] == {
+            "external_id": names[event["summary"]["id"]],
+            "completed": completed,
+            "dataset_ids": [CRM_PROFILES],
+        }
 
 
 def test_it_gives_one_event_only(desk: Desk) -> None:

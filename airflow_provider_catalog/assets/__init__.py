@@ -1,0 +1,1 @@
+"""Datasets as Airflow's assets, and what the events of these tell."""

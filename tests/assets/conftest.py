@@ -1,0 +1,3 @@
+"""The stage on which these tests play."""
+
+from airflow_stage import *  # noqa: F403
