@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ SETTINGS = {
 }
 
 ROW = b'{"_id": "1", "person": {"name": {"firstName": "A"}}}\n'
-BAD_ROW = b'{"_id": 1}\n'
+BAD_ROW = b'{"_id": "1", "person": \n'
 
 
 class Fate(StrEnum):
@@ -101,20 +102,18 @@ class Run:
         run = airflow.run_of(DAG)
         assert run
         self._id = run["dag_run_id"]
-
-    def tasks(self) -> list[dict[str, Any]]:
-        """Give the task instances in order of their index."""
-        path = f"/dags/{DAG}/dagRuns/{self._id}/taskInstances?order_by=map_index&limit=100"
-        pages = [self._airflow.api("GET", f"{path}&offset={start}") for start in range(0, WAITS, 100)]
-        return [task for page in pages for task in page["task_instances"]]
+        self._tasks = f"/dags/{DAG}/dagRuns/{self._id}/taskInstances"
 
     def count(self, *states: str) -> int:
         """Count the tasks in some states."""
-        return sum(task["state"] in states for task in self.tasks())
+        wanted = "&".join(f"state={state}" for state in states)
+        return int(self._airflow.api("GET", f"{self._tasks}?{wanted}&limit=1")["total_entries"])
 
     def ends(self) -> list[End]:
         """Give how the tasks have ended, in order of their index."""
-        return [self._end_of(task) for task in self.tasks()]
+        path = f"{self._tasks}?order_by=map_index&limit=100"
+        pages = [self._airflow.api("GET", f"{path}&offset={start}") for start in range(0, WAITS, 100)]
+        return [self._end_of(task) for page in pages for task in page["task_instances"]]
 
     def _end_of(self, task: dict[str, Any]) -> End:
         log = self._log_of(task["map_index"])
@@ -128,8 +127,8 @@ class Run:
         )
 
     def _returned_by(self, index: int) -> Any:
-        entry = f"wait/xcomEntries/return_value?map_index={index}&stringify=false"
-        return self._airflow.api("GET", f"/dags/{DAG}/dagRuns/{self._id}/taskInstances/{entry}")["value"]
+        entry = f"{self._tasks}/wait/xcomEntries/return_value?map_index={index}&stringify=false"
+        return self._airflow.api("GET", entry)["value"]
 
     def _log_of(self, index: int) -> list[dict[str, Any]]:
         folder = f"dag_id={DAG}/run_id={self._id}/task_id=wait/map_index={index}"
@@ -147,9 +146,18 @@ class Proof:
     """
 
     ends: dict[Wait, End]
+    seconds: float
     waiting: tuple[int, int]
     sent: list[Sent]
     strikes: list[int]
+
+    def __str__(self) -> str:
+        ours = [sent for sent in self.sent if is_ours(sent)]
+        return (
+            f"{WAITS} waits in {self.seconds:.0f} s, of which {self.waiting[0]} began before the first one ended and "
+            f"{self.waiting[1]} lost their triggerer; {len(ours)} requests over {len({sent.connection for sent in ours})} "
+            f"connections; faults: {self.strikes}"
+        )
 
     def of(self, fate: Fate) -> Iterator[tuple[str, End]]:
         """Give the batches that have met a fate, and how the waits for them have ended."""
@@ -201,7 +209,7 @@ def time_out_of(wait: Wait) -> float:
 def proof(airflow: RealAirflow, desk: Desk, waits: list[Wait]) -> Proof:
     """The run has ended, and half of the batches have met their fate while the triggerer was dead."""
     airflow.api("POST", "/connections", fields_of("adobe_catalog_default", desk.emulator.connection))
-    before = len(desk.sent())
+    before, began = len(desk.sent()), time.monotonic()
     strike_every_tenth_request(desk)
     airflow.trigger(DAG)
     run = Run(airflow)
@@ -216,8 +224,11 @@ def proof(airflow: RealAirflow, desk: Desk, waits: list[Wait]) -> Proof:
     airflow.start_another("triggerer")
     wait_for(lambda: run.count("success", "failed") == WAITS, STEP_SECONDS, "not all have ended", pause=1)
 
-    proof = Proof(dict(zip(waits, run.ends(), strict=True)), waiting, desk.sent()[before:], desk.strikes())
+    seconds = time.monotonic() - began
+    ends = dict(zip(waits, run.ends(), strict=True))
+    proof = Proof(ends, seconds, waiting, desk.sent()[before:], desk.strikes())
     desk.mend()
+    print(f"\n{proof}", end=" ")
     return proof
 
 
