@@ -31,7 +31,7 @@ from somebody import Somebody
 from airflow_provider_catalog.emulator.server import running
 
 pytestmark = [
-    pytest.mark.skipif(AIRFLOW_2, reason="the API of Airflow 2 does not tell mapped tasks apart"),
+    pytest.mark.skipif(AIRFLOW_2, reason="reads logs and the API the way Airflow 3 has them"),
     pytest.mark.xdist_group("many waits"),
 ]
 
