@@ -22,7 +22,7 @@ schedules = tests/proofs/test_fault_schedules.py --hypothesis-seed=$(SEED)
 demo: export DEMO_FILE = $(value FILE)
 demo: export DEMO_FOLDER = $(or $(value PWD),$(CURDIR))
 
-.PHONY: help demo emulator test test-3 test-2.11 nightly nightly-3 nightly-2.11 nightly-large lint build clean tools airflow-3 airflow-2.11 wheel-3 wheel-2.11
+.PHONY: help demo emulator test test-3 test-2.11 nightly nightly-3 nightly-2.11 nightly-waits nightly-large lint build clean tools airflow-3 airflow-2.11 wheel-3 wheel-2.11
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z0-9.-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
@@ -41,13 +41,16 @@ test-3: airflow-3  ## Run the whole test suite on the newest Airflow 3
 test-2.11: airflow-2.11  ## Run the whole test suite on Airflow 2.11
 	.venv/airflow-2.11/bin/python -m pytest $(on_all_cores)
 
-nightly: nightly-3 nightly-2.11 nightly-large  ## Run all that takes too long for each change: the three below
+nightly: nightly-3 nightly-2.11 nightly-waits nightly-large  ## Run all that takes too long for each change: the four below
 
 nightly-3: airflow-3  ## Drive a thousand random schedules of faults on the newest Airflow 3; SEED=number repeats them
 	FAULT_SCHEDULES=1000 .venv/airflow-3/bin/python -m pytest $(schedules)
 
 nightly-2.11: airflow-2.11  ## Drive a thousand random schedules of faults on Airflow 2.11; SEED=number repeats them
 	FAULT_SCHEDULES=1000 .venv/airflow-2.11/bin/python -m pytest $(schedules)
+
+nightly-waits: airflow-3  ## Let 300 tasks of one run wait through trouble in a real Airflow 3: takes ten minutes or more
+	WAITS=300 .venv/airflow-3/bin/python -m pytest --capture=no tests/system/test_many_waits.py
 
 # The files lie where TMPDIR says.
 nightly-large: airflow-3  ## Load gigabytes, and 25,000 files: takes a quarter of an hour or more, and 11 GB in TMPDIR

@@ -36,8 +36,9 @@ def desk(lasting_emulator: Any, monkeypatch: pytest.MonkeyPatch) -> Desk:
     monkeypatch.setattr(pace, "now", lambda: lasting_emulator.platform.clock.now())
     monkeypatch.setattr(pace, "sleep", lambda seconds: lasting_emulator.platform.clock.advance(seconds))
     monkeypatch.setattr(pace, "wait", lambda _, seconds: lasting_emulator.platform.clock.advance(seconds))
+    desk = Desk(lasting_emulator)
     monkeypatch.setenv("AIRFLOW_CONN_ADOBE_CATALOG_DEFAULT", json.dumps(lasting_emulator.connection))
-    return Desk(lasting_emulator)
+    return desk
 
 
 @pytest.fixture(autouse=True)

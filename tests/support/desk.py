@@ -79,10 +79,15 @@ class Desk:
         self._steer("POST", "tokens/expire", {})
 
     def break_next(
-        self, effect: dict[str, Any], path: str = "*", times: int | None = 1, **match: Any
+        self, effect: dict[str, Any], path: str = "*", times: int | None = 1, every: int = 1, **match: Any
     ) -> None:
-        """Let the next requests to a path run into a fault; ``times=None`` means all from now on."""
-        self._steer("POST", "faults", {"match": {"path": path, **match}, "times": times, "effect": effect})
+        """Let the next requests to a path run into a fault, or each so-manieth; ``times=None`` means all from now on."""
+        rule = {"match": {"path": path, **match}, "times": times, "every": every, "effect": effect}
+        self._steer("POST", "faults", rule)
+
+    def strikes(self) -> list[int]:
+        """Count how often each of the faults has hit, in the order in which they were asked for."""
+        return [fault["hits"] for fault in self._steer("GET", "faults")]
 
     def hold_requests(self, stage: str, path: str = "*", times: int | None = 1, **match: Any) -> None:
         """Hold the next requests to a path back, ``"before"`` their work or with the answer ready (``"after"``)."""

@@ -127,9 +127,13 @@ def _work(task: BaseOperator, context: Any, step: str, arguments: dict[str, Any]
 
 def restored(trigger: Any) -> Any:
     """Give the trigger as another triggerer would have it: from its class path and its stored arguments."""
-    path, arguments = trigger.serialize()
+    return restored_from(*json.loads(json.dumps(trigger.serialize())))
+
+
+def restored_from(path: str, arguments: dict[str, Any]) -> Any:
+    """Make a trigger from its class path and its arguments."""
     module, name = path.rsplit(".", 1)
-    return getattr(importlib.import_module(module), name)(**json.loads(json.dumps(arguments)))
+    return getattr(importlib.import_module(module), name)(**arguments)
 
 
 def fire(trigger: Any) -> Any:

@@ -134,11 +134,11 @@ class RealAirflow:
         wait_for(lambda: self._session.get(url, timeout=API_SECONDS).ok, 90, f"{dag_id} was not parsed")
         self.api("PATCH", f"/dags/{dag_id}", {"is_paused": False})
 
-    def trigger(self, dag_id: str) -> None:
+    def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> None:
         """Start a run of a DAG that is not scheduled."""
         self.wait_for_dag(dag_id)
         when = {} if AIRFLOW_2 else {"logical_date": None}
-        self.api("POST", f"/dags/{dag_id}/dagRuns", {"conf": {}} | when)
+        self.api("POST", f"/dags/{dag_id}/dagRuns", {"conf": conf or {}} | when)
 
     def clear(self, dag_id: str, task_id: str) -> None:
         """Clear a task of the DAG's only run, as a user does who wants it to run again."""
