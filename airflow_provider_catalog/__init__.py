@@ -35,11 +35,20 @@ def get_provider_info() -> dict[str, object]:
         "triggers": [_modules("triggers.batch", "triggers.dataset")],
         "extra-links": [f"{__name__}.links.dataset.DatasetLink"],
         "connection-types": [_connection_type()],
+        "asset-uris": [_asset_uris()],
+        "dataset-uris": [_asset_uris()],  # what Airflow 2 calls them
     }
 
 
 def _modules(*names: str) -> dict[str, object]:
     return {"integration-name": _INTEGRATION, "python-modules": [f"{__name__}.{name}" for name in names]}
+
+
+def _asset_uris() -> dict[str, object]:
+    return {
+        "schemes": ["aep"],
+        "to_openlineage_converter": f"{__name__}.lineage.assets.to_openlineage",
+    }
 
 
 def _connection_type() -> dict[str, object]:
