@@ -61,6 +61,10 @@ class Notes:
         names = (file_name(each.address, each.account) for each in files)
         self.sources = few(name for name in names if name is not None)
 
+    def read(self, schema: Mapping[str, Any]) -> None:
+        """Note the dataset's schema."""
+        self.schema = schema
+
     def planned(self, plan: UploadPlan) -> None:
         """Note what the batch gets."""
         self.files, self.size = len(plan.uploads), plan.size

@@ -278,7 +278,12 @@ class IngestFilesOperator(ReportsLineage, CatalogOperator):
         if self.validate:
             preflight = Preflight(self.on_invalid, self.validate_share, self.invalid_records_path)
             files, left_out = preflight.look(
-                self.hook.client, self.dataset_id, files, input_format, self._stop_if_killed
+                self.hook.client,
+                self.dataset_id,
+                files,
+                input_format,
+                stop=self._stop_if_killed,
+                on_schema=self._notes.read,
             )
         plan = plan_upload(files, input_format, coalesce=self.coalesce, left_out=left_out)
         self._notes.planned(plan)

@@ -296,4 +296,4 @@ class TestForks:
             return ims_auth(desk.url).token() != ""
 
         assert in_child(child_works) == 0
-        assert len(desk.sent(path=IMS)) == 2
+        assert len(desk.sent(path=IMS)) == 1

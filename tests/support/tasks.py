@@ -34,7 +34,8 @@ class Run:
 
 
 class Visit:
-    """The task instance of one try: remembers what is pushed to XCom, and how often the task came back.
+    """The task instance of one try: remembers what is pushed to XCom, how often the task came back, and what the operator of its
+    last visit to a worker knows.
 
     :param task: its task.
     :param try_number: which try it is, counted over all clears.
@@ -63,6 +64,7 @@ class Visit:
         self.xcoms: dict[str, Any] = {}
         self.deferrals: list[TaskDeferred] = []
         self.reschedules: list[datetime] = []
+        self.worker_task: Any = None
 
     def xcom_push(self, key: str, value: Any, **_: Any) -> None:
         self.xcoms[key] = json.loads(json.dumps(value))
@@ -116,7 +118,7 @@ def run_try(visit: Visit, *, data_interval_start: datetime | None = None, **para
 
 
 def _work(task: BaseOperator, context: Any, step: str, arguments: dict[str, Any]) -> Any:
-    worker_task = task.prepare_for_execution()
+    worker_task = context["ti"].worker_task = task.prepare_for_execution()
     worker_task.render_template_fields(context)
     if step == "execute":
         return worker_task.execute(context)
