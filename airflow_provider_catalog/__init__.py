@@ -47,6 +47,7 @@ def _modules(*names: str) -> dict[str, object]:
 def _asset_uris() -> dict[str, object]:
     return {
         "schemes": ["aep"],
+        "handler": None,
         "to_openlineage_converter": f"{__name__}.lineage.assets.to_openlineage",
     }
 
