@@ -103,10 +103,13 @@ class Batch:
         return self.completed is not None or bool(self.tags.get("acp_successor"))
 
     @classmethod
-    def from_summary(cls, summary: Mapping[str, Any]) -> Batch:
-        """Make a batch again of its summary, with what that holds."""
+    def from_summary(cls, summary: Mapping[str, Any], origin: Mapping[str, Any] | None = None) -> Batch:
+        """Make a batch again of its summary, and of its origin where that is known, with what they hold."""
         errors = tuple(BatchIssue(**issue) for issue in summary["errors"])
-        return cls(**{**summary, "errors": errors})
+        if origin is None:
+            return cls(**{**summary, "errors": errors})
+        dataset_ids = tuple(origin["dataset_ids"])
+        return cls(**{**summary, **origin, "errors": errors, "dataset_ids": dataset_ids})
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -118,6 +121,15 @@ class Batch:
             "records_written": self.records_written,
             "records_failed": self.records_failed,
             "errors": [asdict(issue) for issue in self.errors[:ERRORS_SHOWN]],
+        }
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """Whose it is, where it went and when, fit for JSON: what an asset event tells beside the id and the counts."""
+        return {
+            "external_id": self.external_id,
+            "completed": self.completed,
+            "dataset_ids": list(self.dataset_ids),
         }
 
     @property

@@ -82,13 +82,14 @@ class Notes:
 
     def handed_on(self) -> dict[str, Any]:
         """Give what another process needs to go on, for the arguments of a deferral."""
-        return {name: getattr(self, name) for name in HANDED_ON}
+        sources = None if self.sources is None else [list(each) for each in self.sources]
+        return {name: getattr(self, name) for name in HANDED_ON} | {"sources": sources}
 
-    def go_on(self, handed_on: Mapping[str, Any] | None, summary: Mapping[str, Any] | None) -> None:
+    def go_on(self, handed_on: Mapping[str, Any] | None, event: Mapping[str, Any]) -> None:
         """Note what was seen by others before this process.
 
         :param handed_on: what the process that has deferred has handed on, if anything.
-        :param summary: what the trigger has waited for, if it has ended.
+        :param event: the trigger's.
         """
         from airflow_provider_catalog.api.models import Batch
 
@@ -97,8 +98,8 @@ class Notes:
         if self.sources is not None:
             self.sources = [Name(*each) for each in self.sources]
         # Who waits for any batches on a dataset has none that is its own.
-        if summary is not None and self.use is not Use.READS:
-            self.saw(Batch.from_summary(summary))
+        if event["summary"] is not None and self.use is not Use.READS:
+            self.saw(Batch.from_summary(event["summary"], event.get("origin")))
 
 
 def is_wanted() -> bool:

@@ -202,7 +202,7 @@ class IngestFilesOperator(ReportsLineage, CatalogOperator):
             # Airflow 3.0 takes a retry back to where the try before it has failed, with that one's event.
             return self.execute(context)
         outcome, message, summary = Outcome(event["outcome"]), event["message"], event["summary"]
-        self._notes.go_on(lineage, summary)
+        self._notes.go_on(lineage, event)
         if outcome is Outcome.PROMOTED:
             self.log.info(message)
             with failing_fast():

@@ -133,7 +133,7 @@ class WaitingSensor(ReportsLineage, BaseSensorOperator):
         from airflow_provider_catalog.triggers.batch import Outcome
 
         outcome, message, summary = Outcome(event["outcome"]), event["message"], event["summary"]
-        self._notes.go_on(lineage, summary)
+        self._notes.go_on(lineage, event)
         if outcome is Outcome.PROMOTED:
             self.log.info(message)
             with self._softly(), failing_fast(), leaving_summary(context):

@@ -44,7 +44,8 @@ class Outcome(StrEnum):
 class BatchTrigger(BaseTrigger):
     """Wait until a batch is promoted, or until it is clear that it won't be.
 
-    The event is a mapping: ``outcome`` (one of :class:`Outcome`), ``message``, and ``summary`` when the batch has ended.
+    The event is a mapping: ``outcome`` (one of :class:`Outcome`), ``message``, and ``summary`` and ``origin`` when the batch has
+    ended.
     Nothing that passes by itself ends the wait; see :mod:`airflow_provider_catalog.ingest.watch`.
 
     :param batch_id: the batch.
@@ -265,5 +266,10 @@ async def _in_thread(function: Callable[[], T]) -> T:
 
 def _event(outcome: Outcome, message: str, batch: Batch | None = None) -> TriggerEvent:
     return TriggerEvent(
-        {"outcome": outcome.value, "message": message, "summary": batch.summary if batch else None}
+        {
+            "outcome": outcome.value,
+            "message": message,
+            "summary": batch.summary if batch else None,
+            "origin": batch.origin if batch else None,
+        }
     )

@@ -78,7 +78,7 @@ def test_the_event_says_how_it_ended_and_names_the_batch(
 ) -> None:
     batch_id = desk.open_batch(status, metrics={"inputRecordCount": 3})
     event = fire(trigger(batch_id, **arguments))
-    assert set(event) == {"outcome", "message", "summary"}
+    assert set(event) == {"outcome", "message", "summary", "origin"}
     assert event["outcome"] == outcome.value
     assert batch_id in event["message"]
     ended = outcome in (Outcome.PROMOTED, Outcome.FAILED)
