@@ -49,6 +49,7 @@ def _asset_uris() -> dict[str, object]:
         "schemes": ["aep"],
         "handler": f"{__name__}.assets.dataset.sanitize_uri",
         "factory": f"{__name__}.assets.dataset.dataset_asset",
+        "to_openlineage_converter": f"{__name__}.lineage.assets.to_openlineage",
     }
 
 

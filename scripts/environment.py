@@ -36,6 +36,7 @@ AS_OF_2_11 = "2026-03-30"
 TEST_TOOLS = (
     *("pytest>=9,<9.2", "pytest-xdist", "hypothesis", "jsonschema-rs", "pyarrow", "psycopg2-binary"),
     *("apache-airflow-providers-amazon[s3fs]", "moto[server]", "aiohttp"),
+    "apache-airflow-providers-openlineage",
 )
 LINT_TOOLS = ("mypy", "ruff", "types-requests", "types-jsonschema")
 

@@ -50,13 +50,19 @@ _slots_lock = threading.Lock()
 
 def forget_tokens() -> None:
     """Drop every token of this process."""
+    with _slots_lock:
+        _slots.clear()
+
+
+def _renew_locks() -> None:
+    """Give a forked child locks of its own: one that another thread held at that moment would stay locked for ever."""
     global _slots_lock
     _slots_lock = threading.Lock()
-    _slots.clear()
+    for slot in _slots.values():
+        slot.lock = threading.Lock()
 
 
-# A lock that another thread held at the moment of a fork would stay locked in the child for ever.
-os.register_at_fork(after_in_child=forget_tokens)
+os.register_at_fork(after_in_child=_renew_locks)
 
 
 class ImsAuth:

@@ -25,6 +25,7 @@ class CatalogHook(BaseHook):
     :param catalog_conn_id: the connection.
     :param sandbox_name: another sandbox than the connection's.
     :param attempts: how often one call is sent at most, where it may be repeated; the client's default unless given.
+    :param report_lineage: whether Airflow's collector of lineage is told of what is uploaded through the client.
     """
 
     conn_name_attr = "catalog_conn_id"
@@ -38,12 +39,14 @@ class CatalogHook(BaseHook):
         sandbox_name: str | None = None,
         *,
         attempts: int | None = None,
+        report_lineage: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.catalog_conn_id = catalog_conn_id
         self.sandbox_name = sandbox_name
         self.attempts = attempts
+        self.report_lineage = report_lineage
 
     @cached_property
     def client(self) -> CatalogClient:
@@ -54,15 +57,21 @@ class CatalogHook(BaseHook):
         from airflow.providers.common.compat.sdk import mask_secret
 
         from airflow_provider_catalog.api.client import CatalogClient
+        from airflow_provider_catalog.lineage.client import ReportingClient
 
         connection = self.get_connection(self.catalog_conn_id)
         settings = settings_from(connection, connection.extra_dejson, self.sandbox_name)
         for secret in (settings.client_secret, settings.access_token):
             if secret:
                 mask_secret(secret)
-        return CatalogClient(
-            settings, application=_application(), on_token=mask_secret, attempts=self.attempts
-        )
+        options: dict[str, Any] = {
+            "application": _application(),
+            "on_token": mask_secret,
+            "attempts": self.attempts,
+        }
+        if self.report_lineage:
+            return ReportingClient(settings, self, **options)
+        return CatalogClient(settings, **options)
 
     def get_conn(self) -> CatalogClient:
         """Give the client."""

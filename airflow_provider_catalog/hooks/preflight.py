@@ -35,6 +35,7 @@ class Preflight:
         files: Sequence[SourceFile],
         input_format: Mapping[str, Any],
         stop: Callable[[], None],
+        on_schema: Callable[[Mapping[str, Any]], None],
     ) -> tuple[Sequence[SourceFile], LeftOut]:
         """Validate all files, and give those that are to be loaded and the lines in them that are not.
 
@@ -43,6 +44,7 @@ class Preflight:
         :param files: the files.
         :param input_format: the batch's ``inputFormat``.
         :param stop: called from time to time; what it raises ends the validation.
+        :param on_schema: told the dataset's schema.
         :raises InvalidInputError: this can't be done with this format, or the dataset has no schema.
         :raises InvalidRecordsError: some records do not fit, and that is not to be passed over.
         """
@@ -53,6 +55,7 @@ class Preflight:
             allowed = "None, since the Catalog names no schema of this dataset"
             raise InvalidInputError("validate", "schema", allowed)
         schema = client.get_schema(dataset.schema_id, dataset.schema_version or 1)
+        on_schema(schema)
         with self._dropped_records(on_invalid) as dropped:
             verdict = inspect(
                 files,

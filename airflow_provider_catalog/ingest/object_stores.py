@@ -41,6 +41,11 @@ class ObjectStore:
         self._lock = threading.Lock()
         self._opened: WeakSet[_Blocks] = WeakSet()
 
+    @property
+    def account(self) -> str | None:
+        """The storage account that the credentials are for. Only file systems of Azure have one."""
+        return getattr(self._fs, "account_name", None)
+
     def look(self, path: str) -> Look:
         """Look at a file as it is now.
 

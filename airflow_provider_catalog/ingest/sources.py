@@ -51,6 +51,7 @@ class SourceFile:
     :param address: how users know it; holds no credential.
     :param remote_name: its path inside the batch, partition folders included.
     :param look: its size and version.
+    :param account: the storage account, where it lies in a container of Azure.
     """
 
     store: Store = field(repr=False, compare=False)
@@ -58,6 +59,7 @@ class SourceFile:
     address: str
     remote_name: str
     look: Look
+    account: str | None = None
 
     @property
     def size(self) -> int:

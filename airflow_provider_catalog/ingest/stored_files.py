@@ -125,4 +125,4 @@ def _source_file(
     name = remote_name(name, address)
     look = store.seen(path, info)
     refuse_empty(look.size, address)
-    return SourceFile(store, path, address, name, look)
+    return SourceFile(store, path, address, name, look, store.account)

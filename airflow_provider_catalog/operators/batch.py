@@ -12,10 +12,13 @@ from airflow.providers.common.compat.sdk import AirflowException, BaseOperator
 
 from airflow_provider_catalog.hooks.catalog import DEFAULT_CONN_ID, CatalogHook
 from airflow_provider_catalog.hooks.failures import failing_fast
+from airflow_provider_catalog.lineage.reporting import ReportsLineage
 from airflow_provider_catalog.links.dataset import DatasetLink
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, XComArg
+
+    from airflow_provider_catalog.lineage.notes import Notes
 
 
 class CatalogOperator(BaseOperator):
@@ -42,7 +45,8 @@ class CatalogOperator(BaseOperator):
     @cached_property
     def hook(self) -> CatalogHook:
         """The hook of the task's connection and sandbox."""
-        return CatalogHook(self.catalog_conn_id, self.sandbox_name)
+        # The operators report more of their lineage than the hook can.
+        return CatalogHook(self.catalog_conn_id, self.sandbox_name, report_lineage=False)
 
     def execute(self, context: Context) -> Any:
         """Do the work.
@@ -62,7 +66,7 @@ class CatalogOperator(BaseOperator):
         """Do what this operator is for."""
 
 
-class CreateBatchOperator(CatalogOperator):
+class CreateBatchOperator(ReportsLineage, CatalogOperator):
     """Open a batch on a dataset. The batch's id is the return value.
 
     A retry finds the batch that an earlier try has opened and hands that one on, whatever the earlier try died of; a cleared
@@ -143,10 +147,17 @@ class CreateBatchOperator(CatalogOperator):
         client = self.hook.client
         attempt = LogicalAttempt.of(context, client.settings, self.dataset_id, chosen_id)
         DatasetLink.push(context, client.settings, self.dataset_id)
-        return Opening(client, attempt, payload).open().id
+        batch = Opening(client, attempt, payload).open()
+        self._notes.saw(batch)
+        return batch.id
+
+    def _new_notes(self) -> Notes:
+        from airflow_provider_catalog.lineage.notes import Notes, Use
+
+        return Notes(Use.NEITHER, self.dataset_id)
 
 
-class UploadFilesOperator(CatalogOperator):
+class UploadFilesOperator(ReportsLineage, CatalogOperator):
     """Stream files into a batch.
 
     Folders of the form ``key=value`` right above a file, and all folders that a glob's wildcards went through or that lie below a
@@ -195,6 +206,7 @@ class UploadFilesOperator(CatalogOperator):
         check_request(self.dataset_id, "datasetId")
         parallel = checked_parallel(self.max_parallel_uploads)
         files = find_files(self.files, connect)
+        self._notes.found(files)
         check_size(files, coalesce=self.coalesce)
         client = self.hook.client
         DatasetLink.push(context, client.settings, self.dataset_id)
@@ -202,9 +214,17 @@ class UploadFilesOperator(CatalogOperator):
             batch = loading_batch(client, self.batch_id)
         else:
             batch = Batch(self.batch_id, "loading")
+        self._notes.saw(batch)
         plan = plan_upload(files, batch.input_format, coalesce=self.coalesce)
+        self._notes.planned(plan)
         Upload(client, batch, self.dataset_id, plan, parallel=parallel, check_in=self._stop_if_killed).run()
+        self._notes.is_uploaded = True
         return {"batch_id": batch.id, "files": len(plan.uploads), "bytes": plan.size}
+
+    def _new_notes(self) -> Notes:
+        from airflow_provider_catalog.lineage.notes import Notes
+
+        return Notes(dataset_id=self.dataset_id, patterns=self.files)
 
     def on_kill(self) -> None:
         """Stop the upload. The batch stays open, for another try."""
@@ -221,7 +241,7 @@ class _SignalOperator(CatalogOperator):
         self.batch_id: Any = batch_id
 
 
-class CompleteBatchOperator(_SignalOperator):
+class CompleteBatchOperator(ReportsLineage, _SignalOperator):
     """Signal that all files of a batch are there. The platform then works on it; wait with ``BatchSensor``.
 
     An asset of the dataset belongs into the ``outlets`` of that sensor: nothing is in the dataset when this task succeeds.
@@ -234,6 +254,11 @@ class CompleteBatchOperator(_SignalOperator):
         self.hook.client.complete_batch(self.batch_id)
         self.log.info("The platform has accepted the completion of batch %s.", self.batch_id)
         return str(self.batch_id)
+
+    def _new_notes(self) -> Notes:
+        from airflow_provider_catalog.lineage.notes import Notes, Use
+
+        return Notes(Use.NEITHER, batch_id=self.batch_id)
 
 
 class AbortBatchOperator(_SignalOperator):

@@ -20,6 +20,7 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_catalog.hooks.durations import seconds
 from airflow_provider_catalog.hooks.failures import failing_fast
 from airflow_provider_catalog.hooks.summaries import leaving_summary, push_summary
+from airflow_provider_catalog.lineage.reporting import ReportsLineage
 from airflow_provider_catalog.links.dataset import DatasetLink
 from airflow_provider_catalog.operators.batch import CatalogOperator
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from airflow_provider_catalog.ingest.rejected import RejectedLimit
     from airflow_provider_catalog.ingest.sources import SourceFile
     from airflow_provider_catalog.ingest.waiting import Patience
+    from airflow_provider_catalog.lineage.notes import Notes
 
 BATCH_ID_KEY = "batch_id"
 RERUNS = ("replace", "append", "skip")
@@ -42,7 +44,7 @@ BACKSTOP = timedelta(minutes=5)
 ABORT_SECONDS = 4.0
 
 
-class IngestFilesOperator(CatalogOperator):
+class IngestFilesOperator(ReportsLineage, CatalogOperator):
     """Open a batch, upload files, signal completion, and wait until the platform has promoted it.
 
     However often the task is retried, and whatever died before, there is one promoted batch for each run of it: a try finds
@@ -166,28 +168,34 @@ class IngestFilesOperator(CatalogOperator):
 
         limit = self._limit
         client = self.hook.client
-        batch = bring_in(
-            client,
-            self._ingestion(context),
-            on_batch=lambda batch: self._announce(context, batch),
-            check_in=self._stop_if_killed,
-            before_completion=self._hand_over,
-        )
-        if batch.phase is not Phase.SUCCEEDED:
-            if self.deferrable:
-                self._defer(context, batch.id)
-            with leaving_summary(context):
-                batch = wait_for(client, batch.id, self._patience)
+        with self._noting_failure():
+            batch = bring_in(
+                client,
+                self._ingestion(context),
+                on_batch=lambda batch: self._announce(context, batch),
+                check_in=self._stop_if_killed,
+                before_completion=self._hand_over,
+            )
+            if batch.phase is not Phase.SUCCEEDED:
+                if self.deferrable:
+                    self._defer(context, batch.id)
+                with leaving_summary(context):
+                    batch = wait_for(client, batch.id, self._patience)
         return self._report(context, batch, limit)
 
     def execute_complete(
-        self, context: Context, event: Mapping[str, Any], try_number: int | None = None
+        self,
+        context: Context,
+        event: Mapping[str, Any],
+        try_number: int | None = None,
+        lineage: Mapping[str, Any] | None = None,
     ) -> Any:
         """Turn the trigger's event into the task's end.
 
         :param context: Airflow's context of the task.
         :param event: the trigger's.
         :param try_number: the try that has deferred; ``airflow dags test`` and ``DAG.test`` do not hand it on.
+        :param lineage: what the process that has deferred has handed on for OpenLineage.
         """
         from airflow_provider_catalog.api.errors import LostSightError
         from airflow_provider_catalog.api.models import Batch
@@ -197,6 +205,7 @@ class IngestFilesOperator(CatalogOperator):
             # Airflow 3.0 takes a retry back to where the try before it has failed, with that one's event.
             return self.execute(context)
         outcome, message, summary = Outcome(event["outcome"]), event["message"], event["summary"]
+        self._notes.go_on(lineage, event)
         if outcome is Outcome.PROMOTED:
             self.log.info(message)
             with failing_fast():
@@ -210,6 +219,11 @@ class IngestFilesOperator(CatalogOperator):
             Outcome.STOPPED: AirflowTaskTimeout,
         }
         raise failures[outcome](message)
+
+    def _new_notes(self) -> Notes:
+        from airflow_provider_catalog.lineage.notes import Notes
+
+        return Notes(dataset_id=self.dataset_id, patterns=self.files)
 
     def on_kill(self) -> None:
         """Abort the batch, unless the platform has it already, or it was only the task's own time that ran out."""
@@ -262,13 +276,21 @@ class IngestFilesOperator(CatalogOperator):
 
         files: Sequence[SourceFile] = find_files(self.files, connect)
         check_size(files, coalesce=self.coalesce)
+        self._notes.found(files)
         left_out = NOTHING
         if self.validate:
             preflight = Preflight(self.on_invalid, self.validate_share, self.invalid_records_path)
             files, left_out = preflight.look(
-                self.hook.client, self.dataset_id, files, input_format, self._stop_if_killed
+                self.hook.client,
+                self.dataset_id,
+                files,
+                input_format,
+                stop=self._stop_if_killed,
+                on_schema=self._notes.read,
             )
-        return plan_upload(files, input_format, coalesce=self.coalesce, left_out=left_out)
+        plan = plan_upload(files, input_format, coalesce=self.coalesce, left_out=left_out)
+        self._notes.planned(plan)
+        return plan
 
     @property
     def _patience(self) -> Patience:
@@ -279,6 +301,7 @@ class IngestFilesOperator(CatalogOperator):
     def _announce(self, context: Context, batch: Batch) -> None:
         from airflow_provider_catalog.api.statuses import Phase
 
+        self._notes.saw(batch)
         self._open_batch_id = batch.id if batch.phase is Phase.WAITING_ON_CLIENT else None
         ti: Any = context["ti"]
         ti.xcom_push(key=BATCH_ID_KEY, value=batch.id)
@@ -322,7 +345,7 @@ class IngestFilesOperator(CatalogOperator):
                 abort_on_kill=self.abort_on_kill and self.on_rerun != "skip",
             ),
             method_name="execute_complete",
-            kwargs={"try_number": context["ti"].try_number},
+            kwargs={"try_number": context["ti"].try_number, **self._lineage_arguments},
             timeout=timedelta(seconds=self.timeout) + BACKSTOP,
         )
 
@@ -337,6 +360,7 @@ class IngestFilesOperator(CatalogOperator):
         from airflow_provider_catalog.assets.events import tell_outlets
         from airflow_provider_catalog.ingest.rejected import accepted
 
+        self._notes.saw(batch)
         push_summary(context, batch.summary)
         accepted(batch, limit)
         tell_outlets(self, context, self.hook, batch, [self.dataset_id])

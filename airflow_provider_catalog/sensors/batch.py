@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from airflow_provider_catalog.ingest.arrivals import DatasetWatch
     from airflow_provider_catalog.ingest.rejected import RejectedLimit
     from airflow_provider_catalog.ingest.watch import BatchWatch
+    from airflow_provider_catalog.lineage.notes import Notes
     from airflow_provider_catalog.triggers.batch import BatchTrigger
     from airflow_provider_catalog.triggers.dataset import DatasetBatchTrigger
 
@@ -87,6 +88,7 @@ class BatchSensor(WaitingSensor):
     def _read(self, context: Context) -> PokeReturnValue:
         limit = self._limit  # refused, if it is, before anything is sent
         batch = self.hook.client.get_batch(self.batch_id)
+        self._notes.saw(batch)
         promoted = self._batch_watch.saw(batch, time.time())
         return PokeReturnValue(
             is_done=promoted, xcom_value=self._report(context, batch, limit) if promoted else None
@@ -120,6 +122,11 @@ class BatchSensor(WaitingSensor):
             deadline=deadline,
             hard_deadline=hard_deadline,
         )
+
+    def _new_notes(self) -> Notes:
+        from airflow_provider_catalog.lineage.notes import Notes
+
+        return Notes(batch_id=self.batch_id)
 
 
 class DatasetBatchSensor(WaitingSensor):
@@ -213,6 +220,11 @@ class DatasetBatchSensor(WaitingSensor):
             deadline=deadline,
             hard_deadline=hard_deadline,
         )
+
+    def _new_notes(self) -> Notes:
+        from airflow_provider_catalog.lineage.notes import Notes, Use
+
+        return Notes(Use.READS, self.dataset_id)
 
 
 def _start_of(context: Context) -> Any:

@@ -24,6 +24,7 @@ from airflow_provider_catalog.hooks.catalog import DEFAULT_CONN_ID, CatalogHook
 from airflow_provider_catalog.hooks.durations import seconds
 from airflow_provider_catalog.hooks.failures import failing_fast
 from airflow_provider_catalog.hooks.summaries import leaving_summary, push_summary
+from airflow_provider_catalog.lineage.reporting import ReportsLineage
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -38,7 +39,7 @@ BACKSTOP_SECONDS = 300.0
 CONFIRMATION_PAUSE = 5.0
 
 
-class WaitingSensor(BaseSensorOperator):
+class WaitingSensor(ReportsLineage, BaseSensorOperator):
     """Wait for something that the Catalog shows, through outages and expired tokens.
 
     :param catalog_conn_id: the connection (templated).
@@ -112,19 +113,27 @@ class WaitingSensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once; in the mode reschedule, until a refusal has passed or lasts."""
-        with failing_fast(), leaving_summary(context):
+        with failing_fast(), leaving_summary(context), self._noting_failure():
             look = self._look(context)
             while self.reschedule and self._watch(context).is_refused:
                 time.sleep(CONFIRMATION_PAUSE)
                 look = self._look(context)
             return look
 
-    def execute_complete(self, context: Context, event: Mapping[str, Any]) -> Any:
-        """Turn the trigger's event into the task's end."""
+    def execute_complete(
+        self, context: Context, event: Mapping[str, Any], lineage: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Turn the trigger's event into the task's end.
+
+        :param context: Airflow's context of the task.
+        :param event: the trigger's.
+        :param lineage: what the process that has deferred has handed on for OpenLineage.
+        """
         from airflow_provider_catalog.api.errors import LostSightError
         from airflow_provider_catalog.triggers.batch import Outcome
 
         outcome, message, summary = Outcome(event["outcome"]), event["message"], event["summary"]
+        self._notes.go_on(lineage, event)
         if outcome is Outcome.PROMOTED:
             self.log.info(message)
             with self._softly(), failing_fast(), leaving_summary(context):
@@ -178,5 +187,6 @@ class WaitingSensor(BaseSensorOperator):
                 hard_deadline=now + limit.total_seconds() if limit is not None else None,
             ),
             method_name="execute_complete",
+            kwargs=self._lineage_arguments,
             timeout=timedelta(seconds=self.timeout + BACKSTOP_SECONDS),
         )

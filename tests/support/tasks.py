@@ -34,7 +34,8 @@ class Run:
 
 
 class Visit:
-    """The task instance of one try: remembers what is pushed to XCom, what its outlets tell, and how often it came back.
+    """The task instance of one try: remembers what is pushed to XCom, what its outlets tell, how often it came back, and what the
+    operator of its last visit to a worker knows.
 
     :param task: its task.
     :param try_number: which try it is, counted over all clears.
@@ -64,6 +65,7 @@ class Visit:
         self.outlet_events = _new_outlet_events()
         self.deferrals: list[TaskDeferred] = []
         self.reschedules: list[datetime] = []
+        self.worker_task: Any = None
 
     def xcom_push(self, key: str, value: Any, **_: Any) -> None:
         self.xcoms[key] = json.loads(json.dumps(value))
@@ -118,7 +120,7 @@ def run_try(visit: Visit, *, data_interval_start: datetime | None = None, **para
 
 
 def _work(task: BaseOperator, context: Any, step: str, arguments: dict[str, Any]) -> Any:
-    worker_task = task.prepare_for_execution()
+    worker_task = context["ti"].worker_task = task.prepare_for_execution()
     worker_task.render_template_fields(context)
     if step == "execute":
         return worker_task.execute(context)

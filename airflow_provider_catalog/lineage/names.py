@@ -1,0 +1,108 @@
+"""What files and datasets are called in lineage, so that everybody who tells of one of them means the same.
+
+See https://openlineage.io/docs/spec/naming.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+MOST_NAMES = 100
+"""How many files are told of one by one; of more than that, their folders are."""
+
+# The file systems have several names for one store, of which OpenLineage knows one.
+OBJECT_STORES = {
+    **dict.fromkeys(("s3", "s3a", "s3n"), "s3"),
+    **dict.fromkeys(("gs", "gcs"), "gs"),
+    **dict.fromkeys(("abfs", "abfss", "adl", "az"), "abfss"),
+}
+AZURE = "abfss"
+SCHEME = "aep"
+WEB = ("http", "https")
+ROOT = "/"
+
+
+class Name(NamedTuple):
+    """The two parts of a name."""
+
+    namespace: str
+    name: str
+
+
+def dataset_name(ims_org_id: str, sandbox_name: str, dataset_id: str) -> Name:
+    """Name a dataset of the platform: ``aep://<organisation>`` and ``<sandbox>/<dataset id>``.
+
+    Put together they are the URI of its asset, so the ``@`` in the organisation's id is written ``%40``, and the rest of that in
+    one way, however the connection spells it.
+
+    >>> dataset_name("0123ABCD@AdobeOrg", "dev", "5c8c3c555033b814b69f947f")
+    Name(namespace='aep://0123ABCD%40AdobeOrg', name='dev/5c8c3c555033b814b69f947f')
+    """
+    organisation = ims_org_id.partition("@")[0].upper()
+    return Name(f"{SCHEME}://{organisation}%40AdobeOrg", f"{sandbox_name}/{dataset_id}")
+
+
+def file_name(address: str, account: str | None = None) -> Name | None:
+    """Name a file, or a folder.
+
+    :param address: a path of this machine, or an address with a scheme. What stands before an ``@``, a connection's id, and the
+        query of a web address, which may hold a signature, are left out.
+    :param account: the storage account of a container of Azure, without which it has no name that is certain.
+    """
+    scheme, separator, rest = address.partition("://")
+    if not separator or scheme == "file":
+        return Name("file", os.path.abspath(rest or address))
+    if scheme in WEB:
+        rest = rest.partition("?")[0].partition("#")[0]
+    authority, _, path = rest.partition("/")
+    authority = authority.rpartition("@")[2]
+    store = OBJECT_STORES.get(scheme)
+    if store is None:
+        return Name(f"{scheme}://{authority}", f"/{path}")
+    if store == AZURE:
+        if account is None:
+            return None
+        authority = f"{authority}@{account}.dfs.core.windows.net"
+    return Name(f"{store}://{authority}", path or ROOT)
+
+
+def pattern_names(files: object) -> list[Name]:
+    """Name what users have asked for, without a look at it: of a glob, the folder above its first wildcard.
+
+    :param files: as the operators take it. What is no path is left out.
+    """
+    patterns = [files] if isinstance(files, str | os.PathLike) else files
+    if not isinstance(patterns, Iterable):
+        return []
+    texts = [os.fspath(each) for each in patterns if isinstance(each, str | os.PathLike)]
+    return few(name for text in texts if (name := file_name(_fixed(text))) is not None)
+
+
+def few(names: Iterable[Name]) -> list[Name]:
+    """Give each name once; instead of very many, those of the folders, as deep ones as are few."""
+    found = list(dict.fromkeys(names))
+    while len(found) > MOST_NAMES:
+        folders = list(dict.fromkeys(map(_folder, found)))
+        if folders == found:
+            break
+        found = folders
+    return found
+
+
+def _folder(name: Name) -> Name:
+    folder = str(PurePosixPath(name.name).parent)
+    return Name(name.namespace, ROOT if folder == "." else folder)
+
+
+def _fixed(pattern: str) -> str:
+    """Cut a glob before its first wildcard."""
+    scheme = pattern.partition("://")[0]
+    if scheme in WEB or not glob.has_magic(pattern):
+        return pattern
+    parts = pattern.split("/")
+    first = next(index for index, part in enumerate(parts) if glob.has_magic(part))
+    return "/".join(parts[:first]) or ROOT
