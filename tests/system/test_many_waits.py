@@ -117,7 +117,7 @@ class Run:
 
     def _end_of(self, task: dict[str, Any]) -> End:
         log = self._log_of(task["map_index"])
-        errors = [line["error_detail"][0] for line in log if line["level"] == "error"]
+        errors = [line["error_detail"][0] for line in log if "error_detail" in line]
         return End(
             state=task["state"],
             tries=task["try_number"],
