@@ -16,6 +16,7 @@ from airflow_provider_catalog.triggers.dataset import DatasetBatchEventTrigger
 
 DATASET = "5c8c3c555033b814b69f947f"
 
+# [START watcher]
 new_batches = Asset(
     "crm_profiles",
     watchers=[
@@ -29,6 +30,7 @@ new_batches = Asset(
         )
     ],
 )
+# [END watcher]
 
 with DAG(
     dag_id="on_new_batch",
@@ -38,7 +40,7 @@ with DAG(
     catchup=False,
     tags=["adobe", "example"],
 ) as dag:
-
+    # [START events]
     @task
     def find_batches(triggering_asset_events: Any = None) -> list[dict[str, Any]]:
         return [event.extra["payload"] for event in (triggering_asset_events or {}).get(new_batches, [])]
@@ -48,3 +50,4 @@ with DAG(
         return f"batch {batch['batch_id']} brought {batch['records_written']} records"
 
     process.expand(batch=find_batches())
+    # [END events]

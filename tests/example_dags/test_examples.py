@@ -118,10 +118,12 @@ def test_the_validated_dag_loads_its_own_files(platform: CatalogView, run_dag: C
     assert batch["metrics"]["outputRecordCount"] == 15
 
 
-def load_something() -> None:
-    """Load an empty batch, as somebody else might."""
+def load_something() -> str:
+    """Load an empty batch, as somebody else might, and give its id."""
     client = CatalogHook().client
-    client.complete_batch(client.create_batch({"datasetId": CRM_PROFILES, "inputFormat": {"format": "json"}}))
+    batch_id = client.create_batch({"datasetId": CRM_PROFILES, "inputFormat": {"format": "json"}})
+    client.complete_batch(batch_id)
+    return batch_id
 
 
 def test_the_waiting_dag_finds_what_somebody_else_has_loaded(
@@ -131,6 +133,44 @@ def test_the_waiting_dag_finds_what_somebody_else_has_loaded(
     emulator.platform.clock.advance(86_400)  # after any data interval of today's run
     load_something()
     assert run_dag(dag_of("wait_for_data")).state == "success"
+
+
+def test_the_careful_dag_keeps_a_batch_with_enough_in_it(
+    platform: CatalogView, run_dag: Callable[..., Any]
+) -> None:
+    run = run_dag(dag_of("take_back"))
+    assert run.state == "success"
+    [batch] = platform.batches_of(CRM_PROFILES).values()
+    assert batch["status"] == "success"
+
+
+def test_the_careful_dag_takes_a_batch_back_with_too_little_in_it(
+    platform: CatalogView, run_dag: Callable[..., Any]
+) -> None:
+    run = run_dag(dag_of("take_back"), run_conf={"least": 11})
+    assert run.state == "failed"
+    [batch] = platform.batches_of(CRM_PROFILES).values()
+    assert batch["status"] == "inactive"
+
+
+def test_the_careful_dag_leaves_no_batch_open_whose_upload_has_failed(
+    platform: CatalogView, run_dag: Callable[..., Any]
+) -> None:
+    run = run_dag(dag_of("take_back"), run_conf={"file": "/there/is/no/such/file.json"})
+    assert run.state == "failed"
+    [batch] = platform.batches_of(CRM_PROFILES).values()
+    assert batch["status"] == "aborted"
+
+
+def test_the_dag_with_code_of_its_own_finds_what_has_failed(
+    connection: str, run_dag: Callable[..., Any]
+) -> None:
+    batch_id = load_something()
+    run = run_dag(dag_of("failed_batches"))
+    [task] = run.get_task_instances()
+    assert run.state == "success"
+    [line] = task.xcom_pull(task_ids="find_failed")
+    assert line.startswith(f"{batch_id}: Errors: ")
 
 
 @pytest.mark.skipif(IS_AIRFLOW_2, reason="Airflow 2 has no asset watchers")
