@@ -5,31 +5,32 @@ from __future__ import annotations
 import airflow_provider_catalog
 
 project = "airflow-provider-catalog"
-author = "the contributors"
 version = release = airflow_provider_catalog.__version__
 
 extensions = [
     "myst_parser",  # the pages are Markdown
-    "sphinx.ext.autodoc",  # the reference is made of the docstrings
-    "sphinx.ext.apidoc",
+    "sphinx.ext.apidoc",  # a page of the reference for each module,
+    "sphinx.ext.autodoc",  # made of its docstrings
+]
+nitpicky = True  # every name that a docstring refers to must be there,
+nitpick_ignore_regex = [
+    # but those of Airflow and Python, and what stays inside of a module.
+    (r"py:.*", r"(airflow|collections|enum|io|uvicorn)\..*|Airflow\w+|airflow_provider_catalog\..*\._\w+"),
 ]
 
-html_theme = "furo"
-html_title = f"{project} {version}"
-html_show_copyright = False
-html_copy_source = False
-
 myst_heading_anchors = 3  # as on GitHub
-
-# A page for each module of the package; the pages are made anew for each build.
 apidoc_modules = [
     {
         "path": "../airflow_provider_catalog",
         "destination": "reference",
         "separate_modules": True,
         "module_first": True,
-        "include_private": False,
     }
 ]
 autodoc_member_order = "bysource"
-autodoc_typehints = "none"  # the signature in Airflow's own style would fill a page; the docstrings name types where it matters
+autodoc_typehints = "none"  # the docstrings say what is meant, and signatures stay on a line
+
+html_theme = "furo"
+html_title = f"{project} {version}"
+html_show_copyright = False
+html_copy_source = False

@@ -2,7 +2,7 @@
 
 import importlib.util
 import runpy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,29 +11,13 @@ import pytest
 from catalog_view import CatalogView
 
 from airflow_provider_catalog.emulator.seeds import CRM_PROFILES, LOYALTY_MEMBERS
-from airflow_provider_catalog.emulator.server import Emulator, running
-from airflow_provider_catalog.emulator.settings import Settings
+from airflow_provider_catalog.emulator.server import Emulator
 from airflow_provider_catalog.hooks.catalog import CatalogHook
-from airflow_provider_catalog.ingest import pace
 
 EXAMPLES = Path(__file__).parent.parent.parent / "example_dags"
 IS_AIRFLOW_2 = importlib.util.find_spec("airflow.sdk") is None
 ON_ASSETS = "on_new_batch"
 FILES = [path for path in sorted(EXAMPLES.glob("*.py")) if not (IS_AIRFLOW_2 and path.stem == ON_ASSETS)]
-
-
-@pytest.fixture
-def emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
-    """A platform that promotes at once, and whose clock moves ahead where a task is patient with it."""
-    with running(Settings(promotion_seconds=0, catalog_lag=0)) as server:
-        monkeypatch.setattr(pace, "now", server.platform.clock.now)
-        monkeypatch.setattr(pace, "sleep", server.platform.clock.advance)
-        yield server
-
-
-@pytest.fixture
-def platform(emulator: Emulator, connection: str) -> CatalogView:
-    return CatalogView(emulator.connection)
 
 
 def dag_of(name: str) -> Any:

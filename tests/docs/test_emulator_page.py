@@ -1,0 +1,58 @@
+"""What the emulator's manual shows can be copied."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_catalog.emulator.server import Emulator, running
+from airflow_provider_catalog.emulator.settings import Settings
+from airflow_provider_catalog.hooks.catalog import CatalogHook
+
+PAGE = Path(__file__).parent.parent.parent / "docs" / "emulator.md"
+
+
+def run_commands(emulator: Emulator, beginning: str) -> str:
+    """Run the block of shell commands that begins like this, against an emulator; give what it prints."""
+    [commands] = [
+        block
+        for block in re.findall(r"```sh\n(.*?)```", PAGE.read_text(), re.DOTALL)
+        if block.startswith(beginning)
+    ]
+    commands = commands.replace("http://127.0.0.1:8765", emulator.url)
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", commands], capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+def test_a_dataset_can_be_made(emulator: Emulator) -> None:
+    answer = run_commands(emulator, "E=")
+    [dataset_id] = re.findall(r"@/dataSets/([0-9a-f]+)", answer)
+    assert emulator.platform.datasets.get("dev", dataset_id)["name"] == "Orders"
+
+
+def test_an_answer_can_be_lost(emulator: Emulator) -> None:
+    run_commands(emulator, "curl")
+    [fault] = emulator.platform.faults.all()
+    assert fault.effect.drop == "after"
+
+
+# [START running]
+@pytest.fixture
+def local_platform(monkeypatch):
+    """An emulator that promotes at once, and the connection that reaches it."""
+    with running(Settings(promotion_seconds=0)) as emulator:
+        for name, value in emulator.environment.items():
+            monkeypatch.setenv(name, value)
+        yield emulator
+
+
+def test_a_dataset_is_there(local_platform):
+    datasets = CatalogHook().client.list_datasets()
+    assert "CRM profiles" in [dataset.name for dataset in datasets]
+    assert len(local_platform.platform.journal.entries()) == 2  # a token, and the datasets
+
+
+# [END running]
