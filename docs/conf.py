@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sphinx.application import Sphinx
+
 import airflow_provider_catalog
 
 project = "airflow-provider-catalog"
@@ -27,6 +29,7 @@ apidoc_modules = [
         "module_first": True,
     }
 ]
+exclude_patterns = ["reference/modules.rst"]  # a list of one
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the docstrings say what is meant, and signatures stay on a line
 
@@ -34,3 +37,16 @@ html_theme = "furo"
 html_title = f"{project} {version}"
 html_show_copyright = False
 html_copy_source = False
+
+
+def setup(app: Sphinx) -> None:
+    """Shorten the titles of the reference's pages before they are read: ``operators.batch`` fits into the sidebar."""
+    app.connect("source-read", shorten_title)
+
+
+def shorten_title(app: Sphinx, page: str, source: list[str]) -> None:
+    """Leave out the package's name, and what kind of thing the page is about."""
+    if page.startswith("reference/"):
+        title, _, rest = source[0].split("\n", 2)
+        short = title.split()[0].removeprefix(r"airflow\_provider\_catalog.")
+        source[0] = "\n".join([short, "=" * len(short), rest])

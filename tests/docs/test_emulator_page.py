@@ -4,11 +4,7 @@ import re
 import subprocess
 from pathlib import Path
 
-import pytest
-
-from airflow_provider_catalog.emulator.server import Emulator, running
-from airflow_provider_catalog.emulator.settings import Settings
-from airflow_provider_catalog.hooks.catalog import CatalogHook
+from airflow_provider_catalog.emulator.server import Emulator
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "emulator.md"
 
@@ -37,22 +33,3 @@ def test_an_answer_can_be_lost(emulator: Emulator) -> None:
     run_commands(emulator, "curl")
     [fault] = emulator.platform.faults.all()
     assert fault.effect.drop == "after"
-
-
-# [START running]
-@pytest.fixture
-def local_platform(monkeypatch):
-    """An emulator that promotes at once, and the connection that reaches it."""
-    with running(Settings(promotion_seconds=0)) as emulator:
-        for name, value in emulator.environment.items():
-            monkeypatch.setenv(name, value)
-        yield emulator
-
-
-def test_a_dataset_is_there(local_platform):
-    datasets = CatalogHook().client.list_datasets()
-    assert "CRM profiles" in [dataset.name for dataset in datasets]
-    assert len(local_platform.platform.journal.entries()) == 2  # a token, and the datasets
-
-
-# [END running]
