@@ -45,8 +45,8 @@ def test_every_operator_sensor_trigger_and_hook_has_its_how_to(name: str) -> Non
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("example_dags/*.py")), ids=lambda path: path.name)
 def test_every_example_is_linked_from_a_page(path: Path) -> None:
-    link = f"(../../example_dags/{path.name})"
-    assert any(link in page.read_text() for page in DOCS.glob("howto/*.md"))
+    link = f"../example_dags/{path.name})"
+    assert any(link in page.read_text() for page in DOCS.rglob("*.md"))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
