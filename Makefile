@@ -22,7 +22,7 @@ schedules = tests/proofs/test_fault_schedules.py --hypothesis-seed=$(SEED)
 demo: export DEMO_FILE = $(value FILE)
 demo: export DEMO_FOLDER = $(or $(value PWD),$(CURDIR))
 
-.PHONY: help demo emulator test test-3 test-2.11 nightly nightly-3 nightly-2.11 nightly-waits nightly-large lint build clean tools airflow-3 airflow-2.11 wheel-3 wheel-2.11
+.PHONY: help demo emulator test test-3 test-2.11 nightly nightly-3 nightly-2.11 nightly-waits nightly-large lint docs build clean tools airflow-3 airflow-2.11 wheel-3 wheel-2.11 sphinx
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z0-9.-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
@@ -61,14 +61,20 @@ lint: airflow-3  ## Check style, format and types
 	.venv/airflow-3/bin/ruff format --check .
 	.venv/airflow-3/bin/mypy --strict airflow_provider_catalog example_dags
 
+# Airflow is imported for the docstrings, and wants a home.
+docs: sphinx  ## Build the documentation into build/docs/; broken links and missing snippets are errors
+	@rm -rf docs/reference build/docs
+	AIRFLOW_HOME=$(CURDIR)/build/airflow .venv/sphinx/bin/python -m sphinx --quiet --fail-on-warning --keep-going \
+	    --doctree-dir build/doctrees docs build/docs
+
 build: tools  ## Build the wheel and the source archive into dist/
 	@rm -rf dist
 	.venv/tools/bin/uv build --quiet --python "$(python)" --out-dir dist
 	@ls dist
 
 clean:  ## Remove everything that was set up or built here
-	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist docs/reference *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # What each environment holds stands in scripts/environment.py.
-tools airflow-3 airflow-2.11 wheel-3 wheel-2.11:
+tools airflow-3 airflow-2.11 wheel-3 wheel-2.11 sphinx:
 	@"$(python)" scripts/environment.py $@

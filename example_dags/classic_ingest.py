@@ -44,6 +44,7 @@ with DAG(
     },
     tags=["adobe", "example"],
 ) as dag:
+    # [START chain]
     open_batch = CreateBatchOperator(
         task_id="open_batch",
         dataset_id="{{ params.dataset_id }}",
@@ -65,3 +66,4 @@ with DAG(
         timeout=timedelta(hours=6),
     )
     open_batch >> upload >> complete >> wait
+    # [END chain]

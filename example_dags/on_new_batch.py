@@ -16,6 +16,7 @@ from airflow_provider_catalog.triggers.dataset import DatasetBatchEventTrigger
 
 DATASET = "5c8c3c555033b814b69f947f"
 
+# [START watcher]
 # Not the asset of `announced_ingest`: the batches of tasks that have it in their outlets would make two events each.
 new_batches = Asset(
     "crm_profiles",
@@ -30,6 +31,7 @@ new_batches = Asset(
         )
     ],
 )
+# [END watcher]
 
 with DAG(
     dag_id="on_new_batch",
@@ -39,7 +41,7 @@ with DAG(
     catchup=False,
     tags=["adobe", "example"],
 ) as dag:
-
+    # [START events]
     @task
     def find_batches(triggering_asset_events: Any = None) -> list[dict[str, Any]]:
         return [event.extra["payload"] for event in (triggering_asset_events or {}).get(new_batches, [])]
@@ -49,3 +51,4 @@ with DAG(
         return f"batch {batch['batch_id']} brought {batch['records_written']} records"
 
     process.expand(batch=find_batches())
+    # [END events]

@@ -1,6 +1,6 @@
 """Prepare one of the project's Python environments under .venv/, or do nothing where it is ready.
 
-Usage: environment.py tools | airflow-3 | airflow-2.11 | wheel-3 | wheel-2.11
+Usage: environment.py tools | airflow-3 | airflow-2.11 | wheel-3 | wheel-2.11 | sphinx
 
 Packages are resolved as of a date, so that the same commit gets the same versions years from now.
 """
@@ -39,6 +39,7 @@ TEST_TOOLS = (
     "apache-airflow-providers-openlineage",
 )
 LINT_TOOLS = ("mypy", "ruff", "types-requests", "types-jsonschema")
+DOC_TOOLS = ("sphinx>=8.2", "myst-parser", "furo")
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,9 @@ ENVIRONMENTS = {
         newer=("apache-airflow-providers-common-compat",),
         newest_python=(3, 12),
         wheel=True,
+    ),
+    "sphinx": Environment(
+        "Airflow 3, this package and what builds its documentation", ("apache-airflow>=3,<4", *DOC_TOOLS)
     ),
 }
 

@@ -42,7 +42,7 @@ class ListedFile:
 
 
 class DataAccess:
-    """The part of the Data Access API that explains batches. Raises what :class:`CatalogClient` raises.
+    """The part of the Data Access API that explains batches. Raises what :class:`.CatalogClient` raises.
 
     Files are given as readers, which fetch while they are read, take up again where a connection broke, and raise
     :class:`~airflow_provider_catalog.api.errors.NotFoundError` at the first reading if there is no such file.

@@ -38,7 +38,7 @@ class ByteRange(NamedTuple):
 
 @dataclass(frozen=True)
 class LargeFiles:
-    """The calls of the large-file protocol. All take the file's address, and raise what :class:`CatalogClient` raises.
+    """The calls of the large-file protocol. All take the file's address, and raise what :class:`.CatalogClient` raises.
 
     :param transport: the conversation with the platform.
     """

@@ -91,7 +91,7 @@ class Call:
 
 
 class Transport:
-    """Sends calls and repeats them as the table in :mod:`retries` allows. Can be shared between threads.
+    """Sends calls and repeats them as the table in :mod:`.api.retries` allows. Can be shared between threads.
 
     :param headers: sent with every call.
     :param timeout: how long to wait for an answer, in seconds.

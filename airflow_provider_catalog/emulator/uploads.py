@@ -69,7 +69,7 @@ class Upload:
 
     @contextlib.contextmanager
     def arrival(self, chunk: Chunk, store: Store) -> Iterator[Arrival]:
-        """Give a chunk a place to be written to. Unless it is `settle`d in the block, it counts for nothing."""
+        """Give a chunk a place to be written to. Unless `settle` is called in the block, it counts for nothing."""
         others = (*self.chunks, *(each.chunk for each in self.arriving))
         apart = store.new_file() if any(chunk.overlaps(other) for other in others) else None
         with contextlib.ExitStack() as stack:

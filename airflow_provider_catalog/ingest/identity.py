@@ -3,17 +3,17 @@
 A *logical attempt* is all that Airflow does for one task instance between two clears, however many tries, workers and restarts
 that takes. All of its tries must come to the same id, and nobody else may. What the id is made of:
 
-=====================  ==============================  =============================================================
-part                   from the task's context         what it tells apart
-=====================  ==============================  =============================================================
-dag, run, task         ``ti.dag_id, run_id, task_id``  tasks
-map index              ``ti.map_index``                the instances of a mapped task
-dataset, sandbox       the arguments, the connection   loads into several places by one task
-credential             ``x-api-key``                   deployments of Airflow that have their own
-start of the run       ``dag_run.start_date``          deployments that run the same DAG and run id; clears of
-                                                       a finished run, which Airflow starts anew
+=====================  ===============================  =============================================================
+part                   from the task's context          what it tells apart
+=====================  ===============================  =============================================================
+dag, run, task         ``ti.dag_id, run_id, task_id``   tasks
+map index              ``ti.map_index``                 the instances of a mapped task
+dataset, sandbox       the arguments, the connection    loads into several places by one task
+credential             ``x-api-key``                    deployments of Airflow that have their own
+start of the run       ``dag_run.start_date``           deployments that run the same DAG and run id; clears of
+                                                        a finished run, which Airflow starts anew
 clears                 ``ti.max_tries - task.retries``  clears of a task while its run goes on
-=====================  ==============================  =============================================================
+=====================  ===============================  =============================================================
 
 At a clear Airflow sets ``max_tries`` to the tries made so far plus ``retries``, so the difference stays the same over all
 retries and grows with each clear. ``dag_run.start_date`` is set when a run begins, and again only when a finished run is

@@ -2,7 +2,7 @@
 
 import importlib.util
 import runpy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,30 +12,14 @@ import pytest
 from catalog_view import CatalogView
 
 from airflow_provider_catalog.emulator.seeds import CRM_PROFILES, LOYALTY_MEMBERS
-from airflow_provider_catalog.emulator.server import Emulator, running
-from airflow_provider_catalog.emulator.settings import Settings
+from airflow_provider_catalog.emulator.server import Emulator
 from airflow_provider_catalog.hooks.catalog import CatalogHook
-from airflow_provider_catalog.ingest import pace
 
 EXAMPLES = Path(__file__).parent.parent.parent / "example_dags"
 IS_AIRFLOW_2 = importlib.util.find_spec("airflow.sdk") is None
 WATCHING = "on_new_batch"
 ON_ASSETS = (WATCHING, "on_announced_ingest")
 FILES = [path for path in sorted(EXAMPLES.glob("*.py")) if not (IS_AIRFLOW_2 and path.stem == WATCHING)]
-
-
-@pytest.fixture
-def emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
-    """A platform that promotes at once, and whose clock moves ahead where a task is patient with it."""
-    with running(Settings(promotion_seconds=0, catalog_lag=0)) as server:
-        monkeypatch.setattr(pace, "now", server.platform.clock.now)
-        monkeypatch.setattr(pace, "sleep", server.platform.clock.advance)
-        yield server
-
-
-@pytest.fixture
-def platform(emulator: Emulator, connection: str) -> CatalogView:
-    return CatalogView(emulator.connection)
 
 
 def dag_of(name: str) -> Any:
@@ -120,10 +104,12 @@ def test_the_validated_dag_loads_its_own_files(platform: CatalogView, run_dag: C
     assert batch["metrics"]["outputRecordCount"] == 15
 
 
-def load_something() -> None:
-    """Load an empty batch, as somebody else might."""
+def load_something() -> str:
+    """Load an empty batch, as somebody else might, and give its id."""
     client = CatalogHook().client
-    client.complete_batch(client.create_batch({"datasetId": CRM_PROFILES, "inputFormat": {"format": "json"}}))
+    batch_id = client.create_batch({"datasetId": CRM_PROFILES, "inputFormat": {"format": "json"}})
+    client.complete_batch(batch_id)
+    return batch_id
 
 
 def test_the_waiting_dag_finds_what_somebody_else_has_loaded(
@@ -133,6 +119,44 @@ def test_the_waiting_dag_finds_what_somebody_else_has_loaded(
     emulator.platform.clock.advance(86_400)  # after any data interval of today's run
     load_something()
     assert run_dag(dag_of("wait_for_data")).state == "success"
+
+
+def test_the_careful_dag_keeps_a_batch_with_enough_in_it(
+    platform: CatalogView, run_dag: Callable[..., Any]
+) -> None:
+    run = run_dag(dag_of("take_back"))
+    assert run.state == "success"
+    [batch] = platform.batches_of(CRM_PROFILES).values()
+    assert batch["status"] == "success"
+
+
+def test_the_careful_dag_takes_a_batch_back_with_too_little_in_it(
+    platform: CatalogView, run_dag: Callable[..., Any]
+) -> None:
+    run = run_dag(dag_of("take_back"), run_conf={"least": 11})
+    assert run.state == "failed"
+    [batch] = platform.batches_of(CRM_PROFILES).values()
+    assert batch["status"] == "inactive"
+
+
+def test_the_careful_dag_leaves_no_batch_open_whose_upload_has_failed(
+    platform: CatalogView, run_dag: Callable[..., Any]
+) -> None:
+    run = run_dag(dag_of("take_back"), run_conf={"file": "/there/is/no/such/file.json"})
+    assert run.state == "failed"
+    [batch] = platform.batches_of(CRM_PROFILES).values()
+    assert batch["status"] == "aborted"
+
+
+def test_the_dag_with_code_of_its_own_finds_what_has_failed(
+    connection: str, run_dag: Callable[..., Any]
+) -> None:
+    batch_id = load_something()
+    run = run_dag(dag_of("failed_batches"))
+    [task] = run.get_task_instances()
+    assert run.state == "success"
+    [line] = task.xcom_pull(task_ids="find_failed")
+    assert line.startswith(f"{batch_id}: Errors: ")
 
 
 @pytest.mark.skipif(IS_AIRFLOW_2, reason="Airflow 2 has no asset watchers")
