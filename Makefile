@@ -22,7 +22,7 @@ schedules = tests/proofs/test_fault_schedules.py --hypothesis-seed=$(SEED)
 demo: export DEMO_FILE = $(value FILE)
 demo: export DEMO_FOLDER = $(or $(value PWD),$(CURDIR))
 
-.PHONY: help demo emulator test test-3 test-2.11 nightly nightly-3 nightly-2.11 nightly-waits nightly-large lint docs build clean tools airflow-3 airflow-2.11 wheel-3 wheel-2.11 sphinx
+.PHONY: help demo emulator test test-3 test-2.11 test-matrix test-lowest nightly nightly-3 nightly-2.11 nightly-waits nightly-large lint docs build clean tools airflow-3 airflow-3.2 airflow-3.1 airflow-3.0 airflow-2.11 lowest wheel-3 wheel-2.11 sphinx
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z0-9.-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
@@ -40,6 +40,13 @@ test-3: airflow-3  ## Run the whole test suite on the newest Airflow 3
 
 test-2.11: airflow-2.11  ## Run the whole test suite on Airflow 2.11
 	.venv/airflow-2.11/bin/python -m pytest $(on_all_cores)
+
+# For less: make test-matrix ENVIRONMENTS="airflow-3.1 airflow-3.2" PYTHONS=3.12 TESTS=tests/operators
+test-matrix: tools  ## Run the tests on Airflow 2.11 to 3.3, on Python 3.11 to 3.13 as far as they are here: takes hours
+	@"$(python)" scripts/matrix.py $(if $(ENVIRONMENTS),--environments $(ENVIRONMENTS)) $(if $(PYTHONS),--pythons $(PYTHONS)) -- $(TESTS)
+
+test-lowest: lowest  ## Run the whole test suite with the lowest versions of all that this package needs
+	.venv/lowest/bin/python -m pytest $(on_all_cores)
 
 nightly: nightly-3 nightly-2.11 nightly-waits nightly-large  ## Run all that takes too long for each change: the four below
 
@@ -76,5 +83,5 @@ clean:  ## Remove everything that was set up or built here
 	rm -rf .venv build dist docs/reference *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # What each environment holds stands in scripts/environment.py.
-tools airflow-3 airflow-2.11 wheel-3 wheel-2.11 sphinx:
+tools airflow-3 airflow-3.2 airflow-3.1 airflow-3.0 airflow-2.11 lowest wheel-3 wheel-2.11 sphinx:
 	@"$(python)" scripts/environment.py $@

@@ -44,7 +44,8 @@ with DAG(
     # [START events]
     @task
     def find_batches(triggering_asset_events: Any = None) -> list[dict[str, Any]]:
-        return [event.extra["payload"] for event in (triggering_asset_events or {}).get(new_batches, [])]
+        events_by_asset = (triggering_asset_events or {}).values()
+        return [event.extra["payload"] for events in events_by_asset for event in events]
 
     @task
     def process(batch: dict[str, Any]) -> str:

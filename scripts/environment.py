@@ -1,12 +1,13 @@
 """Prepare one of the project's Python environments under .venv/, or do nothing where it is ready.
 
-Usage: environment.py tools | airflow-3 | airflow-2.11 | wheel-3 | wheel-2.11 | sphinx
+Usage: environment.py NAME [PYTHON], with a name of ENVIRONMENTS below, or `tools`, and a Python such as 3.12
 
 Packages are resolved as of a date, so that the same commit gets the same versions years from now.
 """
 
 from __future__ import annotations
 
+import configparser
 import fcntl
 import hashlib
 import os
@@ -25,19 +26,25 @@ ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".venv"
 UV = HOME / "tools" / "bin" / "uv"
 UV_VERSION = "0.13.9"
+TWINE_VERSION = "7.0.0"
 
 AS_OF = "2026-11-15"
 """The day whose newest versions are installed. Move it to test with newer ones."""
 
 AS_OF_2_11 = "2026-03-30"
-"""Airflow 2.11 is tested with what its users have: the versions of the month of its last release."""
+"""Airflow 2.11 is tested with what its users have: the versions of the month of its last release.
+
+So are 3.0 to 3.2, and they have to be: neither 3.0 nor 3.2 works with all that has come since.
+"""
 
 # In pytest 9.2 xdist 3.8 does not keep together what is to run in one process, and does not say so.
 TEST_TOOLS = (
     *("pytest>=9,<9.2", "pytest-xdist", "hypothesis", "jsonschema-rs", "pyarrow", "psycopg2-binary"),
-    *("apache-airflow-providers-amazon[s3fs]", "moto[server]", "aiohttp"),
+    *("apache-airflow-providers-amazon[s3fs]", "moto[s3]", "flask", "flask-cors", "aiohttp"),
     "apache-airflow-providers-openlineage",
 )
+# What is needed of these came after the months of some of the older versions of Airflow.
+NEWER_TOOLS = ("apache-airflow-providers-common-compat", "jsonschema-rs", "pytest")
 LINT_TOOLS = ("mypy", "ruff", "types-requests", "types-jsonschema")
 DOC_TOOLS = ("sphinx>=8.2", "myst-parser", "furo")
 
@@ -52,6 +59,7 @@ class Environment:
     newer: tuple[str, ...] = ()
     newest_python: tuple[int, int] = (3, 14)
     wheel: bool = False
+    lowest: bool = False
 
 
 ENVIRONMENTS = {
@@ -66,6 +74,36 @@ ENVIRONMENTS = {
         # Of the faster validator, that month's version let records pass that are not valid.
         newer=("apache-airflow-providers-common-compat", "jsonschema-rs"),
         newest_python=(3, 12),
+    ),
+    "airflow-3.0": Environment(
+        "Airflow 3.0, this package and its test tools",
+        # Without the form library of this provider, Airflow 3.0 and 3.1 list no field or label of a connection.
+        ("apache-airflow==3.0.*", "apache-airflow-providers-fab", "asyncpg", *TEST_TOOLS),
+        as_of="2025-09-15",
+        newer=NEWER_TOOLS,
+        newest_python=(3, 12),
+    ),
+    "airflow-3.1": Environment(
+        "Airflow 3.1, this package and its test tools",
+        ("apache-airflow==3.1.*", "apache-airflow-providers-fab", "asyncpg", *TEST_TOOLS),
+        as_of="2026-03-25",
+        newer=NEWER_TOOLS,
+        newest_python=(3, 13),
+    ),
+    "airflow-3.2": Environment(
+        "Airflow 3.2, this package and its test tools",
+        ("apache-airflow==3.2.*", "asyncpg", *TEST_TOOLS),
+        as_of="2026-06-10",
+        newer=NEWER_TOOLS,
+    ),
+    "lowest": Environment(
+        "the lowest versions that this package allows, and its test tools",
+        # Airflow 2.11.0 allows later ones, with which it can't reach object stores.
+        ("universal-pathlib>=0.2.2,<0.3",),
+        as_of=AS_OF_2_11,
+        newer=NEWER_TOOLS,
+        newest_python=(3, 12),
+        lowest=True,
     ),
     "wheel-3": Environment("Airflow 3 and the built wheel alone", ("apache-airflow>=3,<4",), wheel=True),
     "wheel-2.11": Environment(
@@ -84,12 +122,12 @@ ENVIRONMENTS = {
 
 def main() -> None:
     """Prepare the environment named on the command line."""
-    name = sys.argv[1]
+    name, *python = sys.argv[1:]
     HOME.mkdir(exist_ok=True)
     with only_one_at_a_time():
         prepare_tools()
         if name != "tools":
-            prepare(name, ENVIRONMENTS[name])
+            prepare(name, ENVIRONMENTS[name], *python)
 
 
 @contextmanager
@@ -105,31 +143,65 @@ def only_one_at_a_time() -> Iterator[None]:
 
 
 def prepare_tools() -> None:
-    """Install uv, which installs everything else: faster than pip, and as of a date."""
+    """Install uv, which installs everything else, faster than pip and as of a date, and twine, which checks what is built."""
     folder = HOME / "tools"
     python = str(folder / "bin" / "python")
-    with preparation(folder, "the installer uv", UV_VERSION) as log:
+    with preparation(folder, "the installer uv", f"{UV_VERSION} {TWINE_VERSION}") as log:
         if log:
             run([sys.executable, "-m", "venv", "--clear", str(folder)], log)
-            run([python, "-m", "pip", "install", "--no-cache-dir", f"uv=={UV_VERSION}"], log)
+            run(
+                [
+                    python,
+                    "-m",
+                    "pip",
+                    "install",
+                    "--no-cache-dir",
+                    f"uv=={UV_VERSION}",
+                    f"twine=={TWINE_VERSION}",
+                ],
+                log,
+            )
 
 
-def prepare(name: str, environment: Environment) -> None:
-    """Create the environment anew, unless it is there and nothing it was made from has changed."""
-    folder = HOME / name
-    source, content = wheel() if environment.wheel else checkout()
+def prepare(name: str, environment: Environment, python: str = "") -> None:
+    """Create the environment anew, unless it is there and nothing it was made from has changed.
+
+    :param python: which Python it has to be, such as ``3.12``; otherwise any that the environment supports.
+    """
+    folder = folder_of(name, python)
+    source, content = wheel() if environment.wheel else checkout(with_all_extras=environment.lowest)
     with preparation(folder, environment.what, repr(environment) + content) as log:
         if log:
-            python = find_python(environment.newest_python)
-            run([str(UV), "venv", "--clear", "--python", python, str(folder)], log)
-            install = [str(UV), "pip", "install", "--python", str(folder / "bin" / "python")]
-            run([*install, *as_of(environment), *environment.packages, *source], log)
+            interpreter = find_python(environment.newest_python, python)
+            if interpreter is None:
+                newest = ".".join(map(str, environment.newest_python))
+                sys.exit(
+                    f"This needs Python {python or '3.11'} to {python or newest}; none was found on the path."
+                )
+            run([str(UV), "venv", "--clear", "--python", interpreter, str(folder)], log)
+            own_python = str(folder / "bin" / "python")
+            install = [str(UV), "pip", "install", "--python", own_python, *as_of(environment)]
+            if environment.lowest:
+                run([*install, "--resolution=lowest-direct", *environment.packages, *source], log)
+                run([*install, *TEST_TOOLS], log)
+                run([own_python, str(ROOT / "scripts" / "lower_bounds.py")], log)
+            else:
+                run([*install, *environment.packages, *source], log)
 
 
-def checkout() -> tuple[list[str], str]:
+def folder_of(name: str, python: str = "") -> Path:
+    """Return where an environment is kept, of which there may be one for each Python."""
+    return HOME / (f"{name}-python{python}" if python else name)
+
+
+def checkout(*, with_all_extras: bool) -> tuple[list[str], str]:
     """Return how to install this checkout, and what decides whether it has to be installed again."""
+    settings = (ROOT / "setup.cfg").read_text()
     build_system = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]
-    return ["--editable", ".[emulator]"], (ROOT / "setup.cfg").read_text() + repr(build_system)
+    parser = configparser.ConfigParser()
+    parser.read_string(settings)
+    extras = ",".join(parser["options.extras_require"]) if with_all_extras else "emulator"
+    return ["--editable", f".[{extras}]"], settings + repr(build_system)
 
 
 def wheel() -> tuple[list[str], str]:
@@ -147,10 +219,9 @@ def as_of(environment: Environment) -> list[str]:
     return [f"--exclude-newer={environment.as_of}", *newer]
 
 
-def find_python(newest: tuple[int, int]) -> str:
-    """Return an interpreter between 3.11 and the newest version that the environment supports."""
-    candidates = [sys.executable, *(f"python3.{minor}" for minor in range(newest[1], 10, -1))]
-    for candidate in candidates:
+def find_python(newest: tuple[int, int], wanted: str = "") -> str | None:
+    """Return an interpreter between 3.11 and the newest version that is supported, or the wanted one, if there is any."""
+    for candidate in candidates():
         question = "import sys; print(sys.executable, *sys.version_info[:2], sep='|')"
         answer = (
             subprocess.run([candidate, "-c", question], capture_output=True, text=True, check=False)
@@ -159,9 +230,17 @@ def find_python(newest: tuple[int, int]) -> str:
         )
         if answer and answer.returncode == 0:
             path, major, minor = answer.stdout.strip().rsplit("|", 2)
-            if (3, 11) <= (int(major), int(minor)) <= newest:
+            if (3, 11) <= (int(major), int(minor)) <= newest and wanted in ("", f"{major}.{minor}"):
                 return path
-    sys.exit(f"This environment needs Python 3.11 to {newest[0]}.{newest[1]}; none was found on the path.")
+    return None
+
+
+def candidates() -> Iterator[str]:
+    """Name what may be an interpreter: this one, those on the path, and those that pyenv keeps beside it."""
+    yield sys.executable
+    yield from (f"python3.{minor}" for minor in range(14, 10, -1))
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    yield from map(str, sorted(pyenv.glob("versions/3.1[1-9]*/bin/python"), reverse=True))
 
 
 @contextmanager

@@ -118,5 +118,6 @@ def _register(dag: Any) -> None:
         if not session.get(DagModel, dag.dag_id):
             session.add(DagModel(dag_id=dag.dag_id, bundle_name="dags-folder"))
             session.flush()
-        lazy = LazyDeserializedDAG.from_dag(dag)
-        SerializedDagModel.write_dag(lazy, bundle_name="dags-folder", session=session)
+        # Airflow 3.0 takes the DAG as it is.
+        form = LazyDeserializedDAG.from_dag(dag) if hasattr(LazyDeserializedDAG, "from_dag") else dag
+        SerializedDagModel.write_dag(form, bundle_name="dags-folder", session=session)

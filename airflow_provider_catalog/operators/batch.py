@@ -21,6 +21,15 @@ if TYPE_CHECKING:
     from airflow_provider_catalog.lineage.notes import Notes
 
 
+def as_text(value: Any) -> Any:
+    """Give a path as text, also in a list, and anything else as it is: Airflow 3.0 and 3.1 can't render a path object."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, list | tuple):
+        return [as_text(item) for item in value]
+    return value
+
+
 class CatalogOperator(BaseOperator):
     """What all operators of this package share: a connection, a sandbox, and failing fast.
 
@@ -189,7 +198,7 @@ class UploadFilesOperator(ReportsLineage, CatalogOperator):
         super().__init__(**kwargs)
         self.batch_id: Any = batch_id
         self.dataset_id: Any = dataset_id
-        self.files: Any = files
+        self.files: Any = as_text(files)
         self.coalesce = coalesce
         self.max_parallel_uploads = max_parallel_uploads
 

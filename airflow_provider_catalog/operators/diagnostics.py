@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_catalog.links.dataset import DatasetLink
-from airflow_provider_catalog.operators.batch import CatalogOperator
+from airflow_provider_catalog.operators.batch import CatalogOperator, as_text
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, XComArg
@@ -38,7 +38,7 @@ class DownloadBatchErrorsOperator(CatalogOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.batch_id: Any = batch_id
-        self.path: Any = path
+        self.path: Any = as_text(path)
 
     def work(self, context: Context) -> dict[str, Any]:
         """Write the file."""

@@ -22,7 +22,7 @@ from airflow_provider_catalog.hooks.failures import failing_fast
 from airflow_provider_catalog.hooks.summaries import leaving_summary, push_summary
 from airflow_provider_catalog.lineage.reporting import ReportsLineage
 from airflow_provider_catalog.links.dataset import DatasetLink
-from airflow_provider_catalog.operators.batch import CatalogOperator
+from airflow_provider_catalog.operators.batch import CatalogOperator, as_text
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, XComArg
@@ -130,7 +130,7 @@ class IngestFilesOperator(ReportsLineage, CatalogOperator):
         super().__init__(**kwargs)
         # What stands in a templated field is a value only when the templates have been rendered.
         self.dataset_id: Any = dataset_id
-        self.files: Any = files
+        self.files: Any = as_text(files)
         self.input_format: Any = input_format
         self.tags: Any = tags
         self.enable_error_diagnostics: Any = enable_error_diagnostics
@@ -143,7 +143,7 @@ class IngestFilesOperator(ReportsLineage, CatalogOperator):
             raise ValueError(f"on_invalid: got {on_invalid!r}, expected one of {', '.join(INVALID)}")
         self.validate = validate
         self.on_invalid = on_invalid
-        self.invalid_records_path: Any = invalid_records_path
+        self.invalid_records_path: Any = as_text(invalid_records_path)
         self.validate_share = validate_share
         self.coalesce = coalesce
         self.max_parallel_uploads = max_parallel_uploads

@@ -69,9 +69,9 @@ def test_arguments_may_be_templates(folder: Path, desk: Desk) -> None:
             task_id="upload",
             batch_id="{{ params.batch }}",
             dataset_id="{{ params.dataset }}",
-            files=["{{ params.folder }}/day=*/*.json", folder / "plain" / "rows.json"],
+            files=["{{ params.folder }}/day=*/*.json", folder / "{{ params.plain }}" / "*.json"],
         )
-    run_task(task, batch=batch_id, dataset=CRM_PROFILES, folder=str(folder))
+    run_task(task, batch=batch_id, dataset=CRM_PROFILES, folder=str(folder), plain="plain")
     assert sorted(names_sent(desk, batch_id)) == ["day=1/part.json", "day=2/part.json", "rows.json"]
 
 

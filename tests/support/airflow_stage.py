@@ -53,10 +53,13 @@ def forget_masks() -> None:
 
     Airflow 3 compiles all of them into one pattern whenever there is another one, which takes longer and longer.
     """
-    if not IS_AIRFLOW_2:
+    if IS_AIRFLOW_2:
+        return
+    try:
         from airflow.sdk._shared.secrets_masker import reset_secrets_masker
-
-        reset_secrets_masker()
+    except ImportError:  # Airflow 3.0
+        from airflow.sdk.execution_time.secrets_masker import reset_secrets_masker
+    reset_secrets_masker()
 
 
 @pytest.fixture(autouse=True)

@@ -15,10 +15,10 @@ from airflow.providers.common.compat.sdk import DAG, BaseOperator, TaskDeferred
 
 IS_AIRFLOW_2 = importlib.util.find_spec("airflow.sdk") is None
 
-if IS_AIRFLOW_2:
-    from airflow.exceptions import AirflowRescheduleException
-else:
+try:
     from airflow.sdk.exceptions import AirflowRescheduleException
+except ImportError:  # before 3.2
+    from airflow.exceptions import AirflowRescheduleException
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from cryptography.fernet import Fernet
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-AIRFLOW_2 = version("apache-airflow").startswith("2.")
+AIRFLOW = tuple(int(part) for part in version("apache-airflow").split(".")[:2])
+AIRFLOW_2 = AIRFLOW < (3, 0)
 POSTGRESQL = {"host": "127.0.0.1", "port": 5432, "user": "postgres"}
 
 if AIRFLOW_2:

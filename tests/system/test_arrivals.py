@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from airflow_stack import (
+    AIRFLOW,
     AIRFLOW_2,
     RealAirflow,
     postgresql_problem,
@@ -32,7 +33,8 @@ WAIT_SECONDS = 180
 SETTINGS = {
     # The watchers of a DAG that is paused do not run, and only the next parsing of its file starts them.
     "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-    "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",
+    # Airflow 3.0 starts none at the first parsing.
+    "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10" if AIRFLOW < (3, 1) else "300",
     "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "4",
 }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow_stack import AIRFLOW_2, RealAirflow, postgresql_problem, temporary_database
+from airflow_stack import AIRFLOW, AIRFLOW_2, RealAirflow, postgresql_problem, temporary_database
 from cases import REGIONS, Case, EmulatorProcess, Platform
 
 from airflow_provider_catalog.emulator.server import running
@@ -23,6 +23,8 @@ SETTINGS = {
     "CORE__PARALLELISM": "12",
     "SCHEDULER__LOCAL_TASK_JOB_HEARTBEAT_SEC": "2",
     "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",
+    # When a task was killed, Airflow 3.0 reads its file without its DAGs, and would take those for deleted that it read long ago.
+    "DAG_PROCESSOR__STALE_DAG_THRESHOLD": "600",
     "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "12",
     "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
     "WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
@@ -50,12 +52,17 @@ TROUBLES: dict[str, Trouble] = {}
 
 
 def trouble(
-    *, airflow_2: bool = True, platform_dies: bool = False, disturbs: bool = False, **arguments: Any
+    *,
+    since: tuple[int, int] = (2, 11),
+    but_not: tuple[int, int] | None = None,
+    platform_dies: bool = False,
+    disturbs: bool = False,
+    **arguments: Any,
 ) -> Callable[[Callable[[Case], None]], None]:
-    """Let a function be a case of trouble, on Airflow 3 or on both versions, for a task with these arguments."""
+    """Let a function be a case of trouble for a task with these arguments, since a version of Airflow, but not on another one."""
 
     def note(act: Callable[[Case], None]) -> None:
-        if airflow_2 or not AIRFLOW_2:
+        if since <= AIRFLOW != but_not:
             TROUBLES[act.__name__] = Trouble(act, arguments, platform_dies, disturbs)
 
     return note
