@@ -35,7 +35,7 @@ AS_OF_2_11 = "2026-03-30"
 # In pytest 9.2 xdist 3.8 does not keep together what is to run in one process, and does not say so.
 TEST_TOOLS = (
     *("pytest>=9,<9.2", "pytest-xdist", "hypothesis", "jsonschema-rs", "pyarrow", "psycopg2-binary"),
-    *("apache-airflow-providers-amazon[s3fs]", "moto[server]", "aiohttp"),
+    *("apache-airflow-providers-amazon[s3fs]", "moto[server]", "aiohttp", "selenium", "axe-core-python"),
 )
 LINT_TOOLS = ("mypy", "ruff", "types-requests", "types-jsonschema")
 
