@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 from urllib.parse import quote
 
 from .batches import Batch, Json
@@ -233,12 +232,10 @@ def request_rows(platform: Platform, batch: Batch) -> tuple[list[RequestRow], in
 
 def _is_about(entry: Entry, batch: Batch) -> bool:
     """Say whether a request names a batch: in its path, in its query, or by the external id that it opens it with."""
-    if batch.id in entry.path or any(batch.id in value for _, value in entry.query):
+    if batch.id in entry.path:
         return True
-    return batch.external_id in _external_ids(entry)
-
-
-def _external_ids(entry: Entry) -> Iterator[Any]:
-    yield from (value for name, value in entry.query if name == "externalId")
-    if isinstance(entry.request_body, dict):
-        yield entry.request_body.get("externalId")
+    for name, value in entry.query:
+        if batch.id in value or (name == "externalId" and value == batch.external_id):
+            return True
+    body = entry.request_body
+    return isinstance(body, dict) and body.get("externalId") == batch.external_id

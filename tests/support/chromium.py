@@ -16,7 +16,7 @@ CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 PROBLEM = None if CHROMIUM and DRIVER else "needs Debian's packages chromium and chromium-driver"
 
 WINDOW = (1280, 900)
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 60
 _FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"),

@@ -8,12 +8,13 @@ import tempfile
 from pathlib import Path
 
 import chromium
+from runs import wait_for_end
 from tour import FAILS, SUCCEEDS, Tour, tour
 
 FOLDER = Path(__file__).parent.parent.parent / "docs" / "images"
 LIMIT = 200_000
 WIDTH = 1200
-DATASET = "5c8c3c555033b814b69f947f"
+MORE = "mapped_ingest"
 
 
 def main() -> None:
@@ -22,8 +23,11 @@ def main() -> None:
         sys.exit(chromium.PROBLEM)
     FOLDER.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="screenshots-") as home, tour(Path(home)) as here:
+        here.browser.execute_cdp_cmd("Emulation.setScrollbarsHidden", {"hidden": True})
         show_form(here)
         here.run_dags()
+        here.airflow.wait_for_dag(MORE)
+        wait_for_end(here.airflow, MORE)
         show_task(here)
         show_log(here)
         show_emulator(here)
@@ -31,13 +35,13 @@ def main() -> None:
 
 def show_form(here: Tour) -> None:
     """The connection form, as it is filled in for the emulator."""
-    here.browser.emulate(WIDTH, 760)
+    here.browser.emulate(WIDTH, 850)
     here.ui.open_form()
-    take(here, "connection-form", 760)
-    here.browser.emulate(WIDTH, 1240)
+    take(here, "connection-form", 850)
+    here.browser.emulate(WIDTH, 1350)
     here.ui.fill_in("adobe_catalog_default", here.values)
     here.browser.execute_script("document.activeElement.blur()")
-    take(here, "connection-form-extra", 1240)
+    take(here, "connection-form-extra", 1350)
 
 
 def show_task(here: Tour) -> None:
