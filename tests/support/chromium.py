@@ -22,6 +22,16 @@ _FLAGS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"),
 )
 
+# Airflow 2 keeps some of its pages in shadow trees, into which no search of the browser's own looks.
+_TREES = "const trees = [document, ...[...document.querySelectorAll('*')].flatMap((each) => each.shadowRoot ?? [])];"
+_LINK = """
+return trees.flatMap((tree) => [...tree.querySelectorAll("a")])
+  .find((each) => each.checkVisibility() && each.innerText.trim() === arguments[0]);
+"""
+_TEXT = """
+return trees.flatMap((tree) => [...(tree.body ?? tree).children]).map((each) => each.innerText).join("\\n");
+"""
+
 
 class Browser(Chrome):
     """A browser that waits for what it is asked for."""
@@ -29,7 +39,24 @@ class Browser(Chrome):
     def find(self, xpath: str) -> WebElement:
         """Return the first element that can be seen, as soon as there is one."""
         otherwise = f"not on {self.current_url}: {xpath}"
-        return WebDriverWait(self, PATIENCE_SECONDS).until(lambda _: self._visible(xpath), otherwise)
+        return self._wait().until(lambda _: self._visible(xpath), otherwise)
+
+    def find_link(self, text: str) -> WebElement:
+        """Return the first link of this text that can be seen, as soon as there is one."""
+        otherwise = f"no link on {self.current_url}: {text}"
+        return self._wait().until(lambda _: self.execute_script(_TREES + _LINK, text), otherwise)
+
+    def text_with(self, part: str) -> str:
+        """Return all that can be read, as soon as a part is among it."""
+
+        def text(_: object) -> str | None:
+            seen = str(self.execute_script(_TREES + _TEXT))
+            return seen if part in seen else None
+
+        return self._wait().until(text, f"not on {self.current_url}: {part}")
+
+    def _wait(self) -> WebDriverWait[Chrome]:
+        return WebDriverWait(self, PATIENCE_SECONDS)
 
     def _visible(self, xpath: str) -> WebElement | None:
         return next((each for each in self.find_elements(By.XPATH, xpath) if each.is_displayed()), None)

@@ -76,7 +76,7 @@ class AirflowUI(ABC):
 
     def follow_link(self, target: str) -> None:
         """Click the link of the task whose details are shown, and go to the page that opens."""
-        self.browser.find(f"//a[normalize-space()='{LINK}']").click()
+        self.browser.find_link(LINK).click()
 
         def is_there() -> bool:
             self.browser.switch_to.window(self.browser.window_handles[-1])
@@ -101,8 +101,10 @@ class Airflow2UI(AirflowUI):
 
     def open_form(self) -> None:
         self.browser.get(f"{self.airflow.url}/connection/add")
-        self.browser.find("//div[contains(@class, 'select2-container')]/a").click()
-        self.browser.find("//input[contains(@class, 'select2-input')]").send_keys(CONNECTION_TYPE, Keys.ENTER)
+        self.browser.find("//*[contains(@class, 'select2-selection--single')]").click()
+        self.browser.find("//input[contains(@class, 'select2-search__field')]").send_keys(
+            CONNECTION_TYPE, Keys.ENTER
+        )
         self.browser.find("//label[normalize-space()='Client ID']")
 
     def fields(self) -> dict[str, Field]:

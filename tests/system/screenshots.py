@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import chromium
+from airflow_ui import LINK
 from runs import wait_for_end
 from tour import FAILS, SUCCEEDS, Tour, tour
 
@@ -48,7 +49,7 @@ def show_task(here: Tour) -> None:
     """The grid, and in it a task with the link to its dataset."""
     here.browser.emulate(WIDTH, 640)
     here.ui.open_task(SUCCEEDS, "open_batch", "details")
-    here.browser.find("//a[normalize-space()='Dataset in Experience Platform']")
+    here.browser.find_link(LINK)
     take(here, "task-link", 640)
 
 
@@ -56,7 +57,7 @@ def show_log(here: Tour) -> None:
     """The log of a task whose batch was refused."""
     here.browser.emulate(WIDTH, 760)
     here.ui.open_task(FAILS, "wait", "logs")
-    here.browser.find("//*[contains(text(), 'INGEST-')]")
+    here.browser.text_with("INGEST-")
     take(here, "failed-log", 760)
 
 

@@ -95,7 +95,7 @@ def test_the_log_explains_a_failed_batch(after_runs: Tour) -> None:
     batch_id = after_runs.airflow.xcom_of(FAILS, "open_batch")
     [error, *_] = CatalogView(after_runs.platform.connection).batch(batch_id)["errors"]
     after_runs.ui.open_task(FAILS, "wait", "logs")
-    explained = after_runs.browser.find(f"//*[contains(text(), '{error['code']}')]").text
+    explained = after_runs.browser.text_with(error["code"])
     assert error["description"] in explained
     assert batch_id in explained
 
