@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import pytest
 import requests
 
+from airflow_provider_catalog.emulator.clock import Clock
 from airflow_provider_catalog.emulator.seeds import CRM_PROFILES, PAGE_VIEWS
 from airflow_provider_catalog.emulator.server import Emulator
 
@@ -248,6 +249,15 @@ def test_tables_can_be_read_by_ear(api: Client, rejected: str) -> None:
         assert {each.get("scope") for each in markup.named("th")} == {"col", "row"}
         assert next(each["href"] for each in markup.named("a")) == "#main"
         assert [each["id"] for each in markup.named("main")] == ["main"]
+
+
+def test_what_was_opened_by_a_clock_that_is_lost_is_not_there_yet(api: Client, emulator: Emulator) -> None:
+    api.advance(1000)
+    batch_id = api.open()
+    emulator.platform.clock = Clock()
+    for path in ("/", DATASET_PAGE):
+        assert batch_id not in page(api, path)
+    assert requests.get(f"{api.url}{batch_page(batch_id)}", timeout=10).status_code == 404
 
 
 @pytest.mark.parametrize("path", ["/ui/dev/datasets/none", "/ui/none/datasets/x", "/ui/dev/batches/none"])
