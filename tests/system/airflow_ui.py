@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from airflow_stack import AIRFLOW_2, RealAirflow, wait_for
 from chromium import Browser
+from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 CONNECTION_TYPE = "Adobe Experience Platform"
@@ -164,6 +165,8 @@ class Airflow3UI(AirflowUI):
     def save(self, connection_id: str) -> None:
         self.browser.find("//button[contains(., 'Save')]").click()
         self.browser.find(f"//td[normalize-space()='{connection_id}']")
+        dialogs = (By.XPATH, "//*[@role='dialog']")
+        wait_for(lambda: not self.browser.find_elements(*dialogs), 30, "the form has not closed")
 
     def open_task(self, dag_id: str, task_id: str, tab: str) -> None:
         page = f"/dags/{dag_id}/runs/{self._run_id(dag_id)}/tasks/{task_id}"

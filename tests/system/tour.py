@@ -51,6 +51,8 @@ def tour(home: Path) -> Iterator[Tour]:
         own_server = AIRFLOW_2 and not postgresql_problem()
         database = stack.enter_context(temporary_database()) if own_server else f"sqlite:///{home}/airflow.db"
         airflow = RealAirflow(home, database, settings={"CORE__TEST_CONNECTION": "Enabled"})
+        # Airflow 2's web server would wait for a minute on a connection that a browser keeps ready.
+        airflow.env["GUNICORN_CMD_ARGS"] = "--threads=8"
         shutil.copytree(EXAMPLES, airflow.dags)
         shutil.copytree(HERE / "dags" / "data", airflow.dags / "data", dirs_exist_ok=True)
         shutil.copy(HERE / "dags" / "waits.py", airflow.dags)
