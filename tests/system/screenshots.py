@@ -30,7 +30,6 @@ def main() -> None:
         here.airflow.wait_for_dag(MORE)
         wait_for_end(here.airflow, MORE)
         show_task(here)
-        show_log(here)
         show_emulator(here)
 
 
@@ -51,14 +50,6 @@ def show_task(here: Tour) -> None:
     here.ui.open_task(SUCCEEDS, "open_batch", "details")
     here.browser.find_link(LINK)
     take(here, "task-link", 640)
-
-
-def show_log(here: Tour) -> None:
-    """The log of a task whose batch was refused."""
-    here.browser.emulate(WIDTH, 760)
-    here.ui.open_task(FAILS, "wait", "logs")
-    here.browser.text_with("INGEST-")
-    take(here, "failed-log", 760)
 
 
 def show_emulator(here: Tour) -> None:
