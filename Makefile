@@ -22,7 +22,7 @@ schedules = tests/proofs/test_fault_schedules.py --hypothesis-seed=$(SEED)
 demo: export DEMO_FILE = $(value FILE)
 demo: export DEMO_FOLDER = $(or $(value PWD),$(CURDIR))
 
-.PHONY: help demo emulator test test-3 test-2.11 test-matrix test-lowest nightly nightly-3 nightly-2.11 nightly-waits nightly-large lint docs build clean tools airflow-3 airflow-3.2 airflow-3.1 airflow-3.0 airflow-2.11 lowest wheel-3 wheel-2.11 sphinx
+.PHONY: help demo emulator test test-3 test-2.11 test-matrix test-lowest nightly nightly-3 nightly-2.11 nightly-waits nightly-large screenshots lint docs build clean tools airflow-3 airflow-3.2 airflow-3.1 airflow-3.0 airflow-2.11 lowest wheel-3 wheel-2.11 sphinx
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z0-9.-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
@@ -62,6 +62,9 @@ nightly-waits: airflow-3  ## Let 300 tasks of one run wait through trouble in a 
 # The files lie where TMPDIR says.
 nightly-large: airflow-3  ## Load gigabytes, and 25,000 files: takes a quarter of an hour or more, and 11 GB in TMPDIR
 	.venv/airflow-3/bin/python -m pytest tests/large
+
+screenshots: airflow-3  ## Make the pictures in docs/images/ anew; needs Debian's chromium and chromium-driver
+	PYTHONPATH=scripts:tests/support .venv/airflow-3/bin/python tests/system/screenshots.py
 
 lint: airflow-3  ## Check style, format and types
 	.venv/airflow-3/bin/ruff check .

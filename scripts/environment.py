@@ -41,7 +41,7 @@ So are 3.0 to 3.2, and they have to be: neither 3.0 nor 3.2 works with all that 
 TEST_TOOLS = (
     *("pytest>=9,<9.2", "pytest-xdist", "hypothesis", "jsonschema-rs", "pyarrow", "psycopg2-binary"),
     *("apache-airflow-providers-amazon[s3fs]", "moto[s3]", "flask", "flask-cors", "aiohttp"),
-    "apache-airflow-providers-openlineage",
+    *("apache-airflow-providers-openlineage", "selenium", "axe-core-python"),
 )
 # What is needed of these came after the months of some of the older versions of Airflow.
 NEWER_TOOLS = ("apache-airflow-providers-common-compat", "jsonschema-rs", "pytest")

@@ -72,6 +72,9 @@ class _Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"].startswith(steering.ROOT):
             await self._steer(scope, receive, send)
+        elif pages.is_page(scope["path"]):
+            # Somebody who looks on is no client: not in the log, and not the one whom faults are meant for.
+            await self._serve(None, scope, receive, send)
         else:
             await self._log(scope, receive, send)
 

@@ -21,7 +21,7 @@ from .settings import InvalidSetting, Settings, changed
 if TYPE_CHECKING:
     from .server import Emulator
 
-_REQUIRED = ("starlette", "uvicorn")
+_REQUIRED = ("starlette", "uvicorn", "jinja2")
 
 
 class UsageError(Exception):

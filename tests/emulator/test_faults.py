@@ -211,9 +211,9 @@ def test_files_and_heads_are_lost_and_cut_like_other_answers(api: Client) -> Non
 
 
 def test_a_reset_is_one_on_the_socket(api: Client, emulator: Emulator) -> None:
-    api.fault({"drop": "before"}, {"path": "/"})
+    api.fault({"drop": "before"}, {"path": "/data/"})
     with connect(emulator) as connection:
-        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        connection.sendall(b"GET /data/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
         with pytest.raises(ConnectionResetError):
             connection.recv(100)
 
@@ -235,7 +235,7 @@ def test_a_truncated_answer_ends_early(api: Client, emulator: Emulator) -> None:
 def test_a_truncated_answer_on_the_socket(api: Client, emulator: Emulator) -> None:
     api.fault({"truncate": 3, "status": 200, "body": "abcdef"})
     with connect(emulator) as connection:
-        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        connection.sendall(b"GET /data/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
         received = b"".join(iter(lambda: connection.recv(1000), b""))
     assert b"content-length: 6\r\n" in received
     assert received.endswith(b"\r\n\r\nabc")

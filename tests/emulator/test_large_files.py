@@ -680,7 +680,7 @@ def test_the_page_of_a_batch_shows_what_has_arrived(api: Client) -> None:
     batch_id = begin(api)
     send_all(api, batch_id, *QUARTERS[:2])
     shown = requests.get(f"{api.url}/ui/dev/batches/{batch_id}", timeout=10).text
-    assert "large.json (not completed)" in shown
+    assert 'large.json</span> <span class="note">(not completed)<' in shown
     assert ">200<" in shown
     send_all(api, batch_id, *QUARTERS[2:])
     complete(api, batch_id)

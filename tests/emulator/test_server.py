@@ -44,7 +44,7 @@ def test_a_stopped_emulator_hangs_up_at_once() -> None:
         client.get("catalog/batches")
         client.fault({"delay": 60})
         with pytest.raises(requests.ReadTimeout):
-            requests.get(emulator.url, timeout=0.1)
+            requests.get(f"{emulator.url}/data/", timeout=0.1)
         started = time.monotonic()
         emulator.stop()
         assert time.monotonic() - started < 2

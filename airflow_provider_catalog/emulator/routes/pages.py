@@ -1,174 +1,164 @@
-"""The pages for people: sandboxes, datasets and batches. They show no secrets and no records."""
+"""The pages for people: sandboxes, datasets and batches. They show no secrets and no records.
+
+They come from the templates and files in ``../web``, and need neither scripts nor anything from elsewhere: the one script
+there is only keeps a page up to date.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
 from datetime import UTC, datetime
-from html import escape
-from urllib.parse import quote
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
 
-from starlette.exceptions import HTTPException
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
 
-from ..batches import Batch, Json
-from ..catalog import batch_document
-from ..diagnostics import reports_of
-from ..platform import Platform
+from .. import views
 from ..settings import SANDBOXES
-from . import platform_of
+from . import base_url, platform_of
 
-_NEWEST = 20
-_STYLE = """
-:root { color-scheme: light dark; --line: #8884; --soft: #8882; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
-table { border-collapse: collapse; width: 100%; } th, td { text-align: left; padding: .35rem .6rem; }
-th { font-weight: 600; } tr { border-bottom: 1px solid var(--line); } td.number { font-variant-numeric: tabular-nums; }
-code { font-size: .9em; } .status { padding: .1rem .5rem; border-radius: 1rem; background: var(--soft); }
-.success, .active { background: #2a84; } .failed, .failure, .aborted, .abandoned { background: #c334; }
-nav, footer { opacity: .75; font-size: .9rem; } footer { margin-top: 3rem; }
-"""
+ROOT = "/ui/"
+
+_WEB = Path(__file__).parent.parent / "web"
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
+    "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+_AGES = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+def is_page(path: str) -> bool:
+    """Say whether a path is that of a page or of what it is made of, rather than one of the platform's."""
+    return path == "/" or path.startswith(ROOT)
 
 
 async def overview(request: Request) -> Response:
-    """``GET /``: every sandbox with its datasets and its newest batches."""
+    """``GET /``: every sandbox with its datasets, and the newest batches of all."""
     platform = platform_of(request)
-    parts = []
-    for sandbox in SANDBOXES:
-        batches = list(platform.batches.in_sandbox(sandbox))
-        parts += [f"<h2>Sandbox <code>{escape(sandbox)}</code></h2>", _datasets(platform, sandbox, batches)]
-        parts.append(_batches(platform, batches[-_NEWEST:]))
-    return _page("Catalog emulator", "".join(parts))
+    sandboxes = {sandbox: views.dataset_rows(platform, sandbox) for sandbox in SANDBOXES}
+    batches = views.newest_first(platform.batches.all())
+    rows = views.batch_rows(platform, batches[: views.NEWEST])
+    return _page(
+        request, "overview", sandboxes=sandboxes, batches=rows, total=len(batches), api=base_url(request)
+    )
 
 
 async def dataset(request: Request) -> Response:
-    """``GET /ui/{sandbox}/datasets/{id}``: a dataset and its batches."""
+    """``GET /ui/{sandbox}/datasets/{id}?page=``: a dataset and its batches, the newest first."""
     platform = platform_of(request)
     sandbox, dataset_id = request.path_params["sandbox"], request.path_params["dataset"]
     body = platform.datasets.get(sandbox, dataset_id)
     if body is None:
-        raise HTTPException(404)
-    batches = [each for each in platform.batches.in_sandbox(sandbox) if each.opening.dataset_id == dataset_id]
-    facts = {"Id": dataset_id, "Schema": body.get("schemaRef", {}).get("id", ""), "Sandbox": sandbox}
-    return _page(body["name"], _facts(facts) + "<h2>Batches</h2>" + _batches(platform, batches))
+        return _missing(request, "dataset", dataset_id, sandbox)
+    batches = (each for each in platform.batches.in_sandbox(sandbox) if each.opening.dataset_id == dataset_id)
+    newest = views.newest_first(batches)
+    last = max(1, -(-len(newest) // views.PAGE))
+    number = _number(request.query_params.get("page", ""), last)
+    some = newest[(number - 1) * views.PAGE : number * views.PAGE]
+    return _page(
+        request,
+        "dataset",
+        row=views.dataset_row(platform, views.Dataset(sandbox, dataset_id, body), newest),
+        batches=views.batch_rows(platform, some),
+        total=len(newest),
+        page=number,
+        last=last,
+        newer=f"?{urlencode({'page': number - 1})}" if number > 1 else None,
+        older=f"?{urlencode({'page': number + 1})}" if number < last else None,
+    )
 
 
 async def batch(request: Request) -> Response:
-    """``GET /ui/{sandbox}/batches/{id}``: a batch with its files, its errors, and the names of its diagnostics."""
+    """``GET /ui/{sandbox}/batches/{id}``: a batch, its files, errors, diagnostics by name, statuses and requests."""
     platform = platform_of(request)
-    found = platform.batches.get(request.path_params["sandbox"], request.path_params["batch"])
-    shown = batch_document(platform, found, platform.clock.now()) if found else None
-    if found is None or shown is None:
-        raise HTTPException(404)
-    link = _dataset_link(platform, found.sandbox, found.opening.dataset_id)
-    facts = {"External id": found.external_id, "Sandbox": found.sandbox, "Created": _moment(found.created_at)}
-    files = _table(("File", "Bytes"), _files(found))
-    errors = _table(("Code", "Description", "Rows"), (_error(each) for each in shown.get("errors", [])))
-    reports = reports_of(found, platform.clock.now(), platform.settings.diagnostics_retention)
-    told = _table(("File", "Bytes"), ((escape(each.path), each.size) for each in reports))
-    content = f"<p>{_status(shown['status'])} in {link}</p>{_facts(facts)}{_facts(shown.get('metrics', {}))}"
-    content += f"<h2>Files</h2>{files}<h2>Errors</h2>{errors}<h2>Diagnostics</h2>{told}"
-    return _page(f"Batch {found.id}", content)
-
-
-def _files(batch: Batch) -> Iterable[tuple[str | int, ...]]:
-    for file in batch.files.values():
-        yield escape(file.path), file.size
-    for upload in batch.uploads.values():
-        yield f"{escape(upload.path)} (not completed)", upload.received
-
-
-def _datasets(platform: Platform, sandbox: str, batches: list[Batch]) -> str:
-    counts = dict.fromkeys(platform.datasets.all(sandbox), 0)
-    for each in batches:
-        counts[each.opening.dataset_id] += 1
-    return _table(
-        ("Dataset", "Id", "Batches"),
-        (
-            (_dataset_link(platform, sandbox, dataset_id), f"<code>{escape(dataset_id)}</code>", count)
-            for dataset_id, count in counts.items()
-        ),
+    sandbox, batch_id = request.path_params["sandbox"], request.path_params["batch"]
+    found = platform.batches.get(sandbox, batch_id)
+    rows = views.batch_rows(platform, [found]) if found else []
+    if found is None or not rows:
+        return _missing(request, "batch", batch_id, sandbox)
+    requests, older_requests = views.request_rows(platform, found)
+    return _page(
+        request,
+        "batch",
+        row=rows[0],
+        files=views.file_rows(found),
+        reports=views.report_rows(platform, found),
+        steps=views.step_rows(platform, found),
+        requests=requests,
+        older_requests=older_requests,
     )
 
 
-def _batches(platform: Platform, batches: Iterable[Batch]) -> str:
-    newest_first = sorted(batches, key=lambda each: each.created_at, reverse=True)
-    header = ("Batch", "Status", "Dataset", "Created", "Files", "Read", "Written", "Failed")
-    return _table(header, (_batch_row(platform, each) for each in newest_first))
+def _number(text: str, last: int) -> int:
+    """Read the number of a page; anything else leads to the first one, and a number too large to the last."""
+    return min(max(int(text), 1), last) if text.isascii() and text.isdecimal() and len(text) < 9 else 1
 
 
-def _batch_row(platform: Platform, each: Batch) -> tuple[str | int, ...]:
-    shown = batch_document(platform, each, platform.clock.now()) or {}
-    metrics = shown.get("metrics", {})
-    names = ("inputRecordCount", "outputRecordCount", "failedRecordCount")
-    return (
-        f'<a href="/ui/{quote(each.sandbox)}/batches/{quote(each.id)}"><code>{escape(each.id)}</code></a>',
-        _status(shown.get("status", "")),
-        _dataset_link(platform, each.sandbox, each.opening.dataset_id),
-        _moment(each.created_at),
-        len(each.files),
-        *(_count(metrics.get(name, "")) for name in names),
+def _missing(request: Request, kind: str, name: str, sandbox: str) -> Response:
+    return _page(request, "missing", 404, kind=kind, name=name, sandbox=sandbox)
+
+
+def _page(request: Request, template: str, status: int = 200, **shown: Any) -> Response:
+    platform = platform_of(request)
+    html = _templates.get_template(f"{template}.html").render(
+        **shown, now=platform.clock.now(), clock=platform.clock, settings=platform.settings
     )
+    return HTMLResponse(html, status, _HEADERS)
 
 
-def _dataset_link(platform: Platform, sandbox: str, dataset_id: str) -> str:
-    body = platform.datasets.get(sandbox, dataset_id) or {}
-    name = escape(body.get("name", dataset_id))
-    return f'<a href="/ui/{quote(sandbox)}/datasets/{quote(dataset_id)}">{name}</a>'
-
-
-def _status(status: str) -> str:
-    return f'<span class="status {escape(status)}">{escape(status)}</span>'
-
-
-def _error(error: Json) -> tuple[str | int, ...]:
-    code = f"<code>{escape(str(error.get('code', '')))}</code>"
-    return code, escape(str(error.get("description", ""))), _count(error.get("recordCount", ""))
-
-
-def _count(value: object) -> str | int:
-    """Return a number as it is, and as text what a test may have put in its place."""
-    return value if isinstance(value, int) else escape(str(value))
+def _age(seconds: float) -> str:
+    """Say how long something takes or is ago, in one unit: ``12 s``."""
+    size, unit = next((each for each in _AGES if seconds >= each[0]), (1, "s"))
+    return f"{int(seconds // size)} {unit}"
 
 
 def _moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def _facts(facts: Json) -> str:
-    return _table(
-        (), ((escape(str(name)), f"<code>{escape(str(value))}</code>") for name, value in facts.items())
-    )
+def _machine_moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
-def _table(header: tuple[str, ...], rows: Iterable[tuple[str | int, ...]]) -> str:
-    """Return a table. Texts in cells are HTML already; numbers are set to the right."""
-    lines = ["".join(_cell(value) for value in row) for row in rows]
-    if not lines:
-        return "<p>None yet.</p>" if header else ""
-    head = "<tr>" + "".join(f"<th>{escape(name)}</th>" for name in header) + "</tr>" if header else ""
-    return f"<table>{head}{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
+def _count(value: object) -> str:
+    """Return a number with separators, and as text what a test may have put in its place."""
+    return f"{value:,}" if isinstance(value, int | float) else str(value)
 
 
-def _cell(value: str | int) -> str:
-    return f'<td class="number">{value:,}</td>' if isinstance(value, int) else f"<td>{value}</td>"
+def _tag(value: object) -> str:
+    """Return the value of a tag, of which some are lists, as text."""
+    if isinstance(value, list):
+        return ", ".join(map(_tag, value))
+    return value if isinstance(value, str) else json.dumps(value)
 
 
-def _page(title: str, content: str) -> Response:
-    return HTMLResponse(
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>'
-        f'<nav><a href="/">Catalog emulator</a></nav><h1>{escape(title)}</h1>{content}'
-        "<footer>An emulator of Adobe Experience Platform's batch ingestion. Not affiliated with Adobe.</footer>"
-        "</body></html>",
-        headers={"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"},
-    )
-
+_templates = Environment(
+    loader=FileSystemLoader(_WEB),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_templates.filters |= {
+    "age": _age,
+    "moment": _moment,
+    "machine_moment": _machine_moment,
+    "count": _count,
+    "tag": _tag,
+}
+_templates.globals |= {"meanings": views.MEANINGS, "record_counts": views.RECORD_COUNTS, "most": views.MOST}
 
 routes = [
     Route("/", overview),
+    Mount("/ui/static", StaticFiles(directory=_WEB / "static")),
     Route("/ui/{sandbox}/datasets/{dataset}", dataset),
     Route("/ui/{sandbox}/batches/{batch}", batch),
 ]
