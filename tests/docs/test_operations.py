@@ -24,6 +24,7 @@ ARGUMENT = re.compile(r"[a-z]+(_[a-z]+)*")
 SAYS_WHAT_IS_ALLOWED = "InvalidInputError"
 NOT_FOR_USERS = {"AssertionError", "ValidationError"}
 CHECKS_OF_ARGUMENTS = {"_require", "checked_base_url", "epoch_seconds", "new_file", "seconds", "_number"}
+LOGGED = {"warning", "error", "exception"}
 SHORTEST_WORDING = 8
 
 
@@ -117,9 +118,7 @@ def titles(schema: object) -> Iterator[str]:
 
 def warnings() -> set[str]:
     """Give the fixed wording of all that is logged as a warning or worse."""
-    logged = [
-        call.arguments[0][0] for call in calls() if call.name in {"warning", "error"} and call.arguments
-    ]
+    logged = [call.arguments[0][0] for call in calls() if call.name in LOGGED and call.arguments]
     return {words for text in logged if (words := wording(text))}
 
 
