@@ -42,6 +42,8 @@ MEMBERS = (*WORKERS, *TRIGGERERS)
 SETTINGS = {
     "CORE__EXECUTOR": "CeleryExecutor",
     "CELERY__BROKER_URL": REDIS,
+    # When a worker dies between the end of a task and Celery's note of it, a slot stays occupied as long as the scheduler runs.
+    "CORE__PARALLELISM": "1000",
     "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",
     # Left alone, Airflow notices only after minutes that a worker or a triggerer is dead.
     "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
@@ -200,7 +202,7 @@ def fleet_of(home: Path, ingestions: int, slots: int, triggerer_capacity: int = 
         own = {
             "CELERY__RESULT_BACKEND": f"db+{database}",
             "CELERY_BROKER_TRANSPORT_OPTIONS__GLOBAL_KEYPREFIX": prefix,
-            "CORE__PARALLELISM": str(slots * len(WORKERS)),
+            "CORE__MAX_ACTIVE_TASKS_PER_DAG": str(slots * len(WORKERS)),
             "TRIGGERER__CAPACITY": str(triggerer_capacity),
         }
         airflow = RealAirflow(home, database, settings=SETTINGS | own, commands=commands(home, slots))

@@ -56,7 +56,7 @@ def test_workers_and_triggerers_are_killed_at_random(tmp_path: Path) -> None:
         fleet.desk.set(promotion_seconds=PROMOTION_SECONDS)
         started = time.monotonic()
         fleet.start()
-        while not ends_before_it_gets_on(fleet, chance.randint(5, 30)):
+        while not ends_before_it_gets_on(fleet, chance.randint(10, 40)):
             members = chance.sample(MEMBERS, chance.choice([1, 1, 1, 2]))
             for member in members:
                 fleet.kill(member)

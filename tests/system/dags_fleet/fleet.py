@@ -9,7 +9,7 @@ from airflow_provider_catalog.operators.ingest import IngestFilesOperator
 
 FILES = sorted(str(path) for path in (Path(__file__).parent / "data").glob("*.json"))
 
-with DAG("fleet", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC), max_active_tasks=len(FILES)):
+with DAG("fleet", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)):
     IngestFilesOperator.partial(
         task_id="load",
         dataset_id="5c8c3c555033b814b69f947f",
