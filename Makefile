@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # The tests of one real Airflow stay together, in one process. How many processes there are stands in tests/conftest.py.
 on_all_cores = --numprocesses auto --dist loadgroup
 
-# A night's random schedules can be had again: make nightly SEED=1767225600
+# What a night does at random can be had again: make nightly SEED=1767225600
 SEED ?= $(shell date +%s)
 schedules = tests/proofs/test_fault_schedules.py --hypothesis-seed=$(SEED)
 
@@ -22,7 +22,7 @@ schedules = tests/proofs/test_fault_schedules.py --hypothesis-seed=$(SEED)
 demo: export DEMO_FILE = $(value FILE)
 demo: export DEMO_FOLDER = $(or $(value PWD),$(CURDIR))
 
-.PHONY: help demo emulator test test-3 test-2.11 test-matrix test-lowest nightly nightly-3 nightly-2.11 nightly-waits nightly-large screenshots lint docs build clean tools airflow-3 airflow-3.2 airflow-3.1 airflow-3.0 airflow-2.11 lowest wheel-3 wheel-2.11 sphinx
+.PHONY: help demo emulator test test-3 test-2.11 test-matrix test-lowest nightly nightly-3 nightly-2.11 nightly-waits nightly-large nightly-fleet screenshots lint docs build clean tools airflow-3 airflow-3.2 airflow-3.1 airflow-3.0 airflow-2.11 lowest wheel-3 wheel-2.11 sphinx
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z0-9.-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
@@ -48,7 +48,7 @@ test-matrix: tools  ## Run the tests on Airflow 2.11 to 3.3, on Python 3.11 to 3
 test-lowest: lowest  ## Run the whole test suite with the lowest versions of all that this package needs
 	.venv/lowest/bin/python -m pytest $(on_all_cores)
 
-nightly: nightly-3 nightly-2.11 nightly-waits nightly-large  ## Run all that takes too long for each change: the four below
+nightly: nightly-3 nightly-2.11 nightly-waits nightly-large nightly-fleet  ## Run all that takes too long for each change: the five below
 
 nightly-3: airflow-3  ## Drive a thousand random schedules of faults on the newest Airflow 3; SEED=number repeats them
 	FAULT_SCHEDULES=1000 .venv/airflow-3/bin/python -m pytest $(schedules)
@@ -62,6 +62,9 @@ nightly-waits: airflow-3  ## Let 300 tasks of one run wait through trouble in a 
 # The files lie where TMPDIR says.
 nightly-large: airflow-3  ## Load gigabytes, and 25,000 files: takes a quarter of an hour or more, and 11 GB in TMPDIR
 	.venv/airflow-3/bin/python -m pytest tests/large
+
+nightly-fleet: airflow-3  ## Load 200 files on a fleet whose workers and triggerers are killed at random; needs PostgreSQL and Redis
+	FLEET_SEED=$(SEED) .venv/airflow-3/bin/python -m pytest -s tests/system/test_fleet.py -k random
 
 screenshots: airflow-3  ## Make the pictures in docs/images/ anew; needs Debian's chromium and chromium-driver
 	PYTHONPATH=scripts:tests/support .venv/airflow-3/bin/python tests/system/screenshots.py

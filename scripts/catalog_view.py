@@ -7,6 +7,7 @@ from typing import Any
 import requests
 
 TIMEOUT_SECONDS = 30
+PAGE = 100
 
 
 class CatalogView:
@@ -27,8 +28,13 @@ class CatalogView:
 
     def batches_of(self, dataset_id: str) -> dict[str, dict[str, Any]]:
         """Return the dataset's batches by id, the newest first."""
-        newest_first = {"dataSet": dataset_id, "orderBy": "desc:created", "limit": 100}
-        batches: dict[str, dict[str, Any]] = self._get("/data/foundation/catalog/batches", **newest_first)
+        newest_first = {"dataSet": dataset_id, "orderBy": "desc:created", "limit": PAGE}
+        batches: dict[str, dict[str, Any]] = {}
+        while len(batches) % PAGE == 0:
+            page = self._get("/data/foundation/catalog/batches", **newest_first, start=len(batches))
+            if not page:
+                break
+            batches |= page
         return batches
 
     def requests(self) -> list[dict[str, Any]]:

@@ -45,6 +45,8 @@ TEST_TOOLS = (
 )
 # What is needed of these came after the months of some of the older versions of Airflow.
 NEWER_TOOLS = ("apache-airflow-providers-common-compat", "jsonschema-rs", "pytest")
+# The provider takes Celery 5.7, but not what that has made of its result backend.
+FLEET_TOOLS = ("apache-airflow-providers-celery", "celery<5.7")
 LINT_TOOLS = ("mypy", "ruff", "types-requests", "types-jsonschema")
 DOC_TOOLS = ("sphinx>=8.2", "myst-parser", "furo")
 
@@ -65,7 +67,7 @@ class Environment:
 ENVIRONMENTS = {
     "airflow-3": Environment(
         "Airflow 3, this package and its test tools",
-        ("apache-airflow>=3,<4", "asyncpg", *TEST_TOOLS, *LINT_TOOLS),
+        ("apache-airflow>=3,<4", "asyncpg", *FLEET_TOOLS, *TEST_TOOLS, *LINT_TOOLS),
     ),
     "airflow-2.11": Environment(
         "Airflow 2.11, this package and its test tools",

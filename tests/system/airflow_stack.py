@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import shlex
 import signal
 import socket
 import subprocess
@@ -46,8 +47,14 @@ class RealAirflow:
     """A running Airflow and its REST API."""
 
     def __init__(
-        self, home: Path, database: str, pythonpath: str = "", settings: Mapping[str, str] | None = None
+        self,
+        home: Path,
+        database: str,
+        pythonpath: str = "",
+        settings: Mapping[str, str] | None = None,
+        commands: Mapping[str, str] | None = None,
     ) -> None:
+        self._commands = commands or {name: name for name in PROCESSES}
         self.home = home
         self.database = database
         self.dags = home / "dags"
@@ -71,18 +78,18 @@ class RealAirflow:
             (self.home / "webserver_config.py").write_text(
                 "AUTH_ROLE_PUBLIC = 'Admin'\nWTF_CSRF_ENABLED = False\n"
             )
-        assert self._spawn("db", "migrate").wait(STARTUP_SECONDS) == 0, self._output_of("db")
-        for name in PROCESSES:
-            self._processes[name] = self._spawn(name)
+        assert self._spawn("db", "db migrate").wait(STARTUP_SECONDS) == 0, self._output_of("db")
+        for name, command in self._commands.items():
+            self._processes[name] = self._spawn(name, command)
         wait_for(self._is_healthy, STARTUP_SECONDS, f"Airflow did not become healthy: {self.home}")
         if not AIRFLOW_2:
             token = requests.get(f"{self.url}/auth/token", timeout=20).json()["access_token"]
             self._session.headers["Authorization"] = f"Bearer {token}"
 
-    def _spawn(self, *command: str) -> subprocess.Popen[bytes]:
-        with (self.home / "output" / f"{command[0]}.txt").open("ab") as out:
+    def _spawn(self, name: str, command: str) -> subprocess.Popen[bytes]:
+        with (self.home / "output" / f"{name}.txt").open("ab") as out:
             return subprocess.Popen(
-                [sys.executable, "-m", "airflow", *command],
+                [sys.executable, "-m", "airflow", *shlex.split(command)],
                 env=self.env,
                 cwd=self.home,
                 stdin=subprocess.DEVNULL,
@@ -111,7 +118,7 @@ class RealAirflow:
     def start_another(self, name: str) -> None:
         """Start a process that takes the place of one that has died, or that does not work any more."""
         self._replaced.append(self._processes[name])
-        self._processes[name] = self._spawn(name)
+        self._processes[name] = self._spawn(name, self._commands[name])
 
     def stop(self) -> None:
         """End the processes and whatever they have started."""
