@@ -48,7 +48,8 @@ NEWER_TOOLS = ("apache-airflow-providers-common-compat", "jsonschema-rs", "pytes
 # The provider takes Celery 5.7, but not what that has made of its result backend.
 FLEET_TOOLS = ("apache-airflow-providers-celery", "celery<5.7")
 LINT_TOOLS = ("mypy", "ruff", "types-requests", "types-jsonschema")
-DOC_TOOLS = ("sphinx>=8.2", "myst-parser", "furo")
+# The last one is there for the docstrings of what needs it.
+DOC_TOOLS = ("sphinx>=8.2", "myst-parser", "furo", "apache-airflow-providers-openlineage")
 
 
 @dataclass(frozen=True)
