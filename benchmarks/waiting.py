@@ -1,11 +1,13 @@
 """What it costs to wait for many batches in one event loop, side by side in one run with the two patterns of today's providers.
 
-Usage: waiting.py [--waits NUMBER ...] [--interval SECONDS]
+Usage: waiting.py [--waits NUMBER ...] [--interval SECONDS] [--plain]
 
 "ours" are triggers of this package. "kept" is one poll for each trigger over a session that the trigger keeps, "fresh" one over a
 new session each time; both with aiohttp, which is the cheapest client there is for that. Each case runs in a process of its own
-against an emulator that all share. Shown are, for one interval: requests, connections and CPU seconds; the longest time for which
-the event loop was not free; and the time from a batch's promotion to the trigger's event. Each ratio is to "ours".
+against an emulator that all share, over TLS as with the real platform, or with ``--plain`` without it. Needs openssl.
+
+Shown are, for one interval: requests, connections and CPU seconds; the longest time for which the event loop was not free; and
+the time from a batch's promotion to the trigger's event. Each ratio is to "ours".
 """
 
 from __future__ import annotations
@@ -17,12 +19,16 @@ import json
 import logging
 import os
 import random
+import ssl
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import IO, Any, NamedTuple
+from urllib.parse import urlsplit
 
 import requests
 
@@ -54,8 +60,10 @@ def main() -> None:
     )
     parser.add_argument("--waits", type=int, nargs="+", default=WAITS, help="how many batches are waited for")
     parser.add_argument("--interval", type=float, help="seconds between two looks at a batch")
+    parser.add_argument("--plain", action="store_true", help="without TLS")
     options = parser.parse_args()
-    with emulator() as desk:
+    with emulator() as desk, contextlib.nullcontext(desk.url) if options.plain else tls(desk.url) as url:
+        desk.connection["host"] = url
         for count in options.waits:
             interval = options.interval or max(SHORTEST_INTERVAL, count / POLLS_PER_SECOND)
             print_table(count, interval, {case: measure(case, desk, count, interval) for case in CASES})
@@ -83,7 +91,7 @@ class Desk:
     :param connection: an Airflow connection that reaches it.
     """
 
-    def __init__(self, url: str, connection: str) -> None:
+    def __init__(self, url: str, connection: dict[str, Any]) -> None:
         self.url = url
         self.connection = connection
         self.session = requests.Session()
@@ -137,16 +145,72 @@ def emulator() -> Iterator[Desk]:
         url = next(word for line in server.stdout for word in line.split() if word.startswith("http://"))
         connection = next(line for line in server.stdout if "AIRFLOW_CONN" in line).partition("=")[2]
         try:
-            yield Desk(url, connection.strip().strip("'"))
+            yield Desk(url, json.loads(connection.strip().strip("'")))
         finally:
             server.terminate()
+
+
+@contextlib.contextmanager
+def tls(url: str) -> Iterator[str]:
+    """Put a process before the emulator that speaks TLS with everybody, with a certificate that all are told to trust."""
+    with tempfile.TemporaryDirectory(prefix="waiting-benchmark-") as folder:
+        certificate = Path(folder) / "platform.pem"
+        subprocess.run(
+            [
+                *(
+                    "openssl",
+                    "req",
+                    "-x509",
+                    "-nodes",
+                    "-newkey",
+                    "ec",
+                    "-pkeyopt",
+                    "ec_paramgen_curve:P-256",
+                ),
+                *("-subj", "/CN=platform", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "1"),
+                *("-keyout", str(certificate), "-out", str(certificate) + ".crt"),
+            ],
+            check=True,
+            capture_output=True,
+        )
+        certificate.write_text(certificate.read_text() + Path(f"{certificate}.crt").read_text())
+        os.environ["REQUESTS_CA_BUNDLE"] = os.environ["SSL_CERT_FILE"] = f"{certificate}.crt"
+        command = [sys.executable, __file__, "--tls", str(certificate), str(urlsplit(url).port)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as front:
+            assert front.stdout is not None
+            try:
+                yield f"https://127.0.0.1:{int(front.stdout.readline())}"
+            finally:
+                front.terminate()
+
+
+async def speak_tls(certificate: str, port: int) -> None:
+    """Hand on what comes in over TLS, and what comes back."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+
+    async def hand_on(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await source.read(65536):
+                target.write(data)
+                await target.drain()
+        target.close()
+
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        back, forth = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(hand_on(reader, forth), hand_on(back, writer))
+
+    server = await asyncio.start_server(connect, "127.0.0.1", 0, ssl=context, backlog=2048)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
 
 
 def measure(case: str, desk: Desk, count: int, interval: float) -> Figures:
     """Let one case wait in a process of its own."""
     ids = desk.open_batches(count)
-    environment = {**os.environ, "AIRFLOW_CONN_ADOBE_CATALOG_DEFAULT": desk.connection}
-    command = [sys.executable, __file__, "--case", case, desk.url, json.dumps(desk.headers), str(interval)]
+    environment = {**os.environ, "AIRFLOW_CONN_ADOBE_CATALOG_DEFAULT": json.dumps(desk.connection)}
+    url = desk.connection["host"]
+    command = [sys.executable, __file__, "--case", case, url, json.dumps(desk.headers), str(interval)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     ) as client:
@@ -304,5 +368,7 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--case"]:
         logging.getLogger("airflow_provider_catalog").setLevel(logging.WARNING)
         asyncio.run(run_case(sys.argv[2], sys.argv[3], json.loads(sys.argv[4]), float(sys.argv[5])))
+    elif sys.argv[1:2] == ["--tls"]:
+        asyncio.run(speak_tls(sys.argv[2], int(sys.argv[3])))
     else:
         main()

@@ -17,7 +17,10 @@ extensions = [
 nitpicky = True  # every name that a docstring refers to must be there,
 nitpick_ignore_regex = [
     # but those of Airflow and Python, and what stays inside of a module.
-    (r"py:.*", r"(airflow|collections|enum|io|uvicorn)\..*|Airflow\w+|airflow_provider_catalog\..*\._\w+"),
+    (
+        r"py:.*",
+        r"(airflow|collections|enum|io|openlineage|uvicorn)\..*|Airflow\w+|airflow_provider_catalog\..*\._\w+",
+    ),
 ]
 
 myst_heading_anchors = 3  # as on GitHub
