@@ -26,6 +26,7 @@ import contextlib
 import itertools
 import logging
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -54,7 +55,8 @@ from airflow_provider_catalog.emulator.lifecycle import Action
 from airflow_provider_catalog.emulator.problems import Refusal
 from airflow_provider_catalog.ingest import chunks, guardrails, pace
 from airflow_provider_catalog.ingest import plan as upload_plan
-from airflow_provider_catalog.triggers.batch import BatchTrigger
+from airflow_provider_catalog.triggers import poller
+from airflow_provider_catalog.triggers.poller import Poller
 
 if IS_AIRFLOW_2:
     from airflow.models.baseoperator import ExecutorSafeguard
@@ -395,13 +397,36 @@ class FaultSchedule(RuleBasedStateMachine):
 
 @pytest.fixture
 def quick_waits(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pauses of a trigger move the emulator's clock ahead, as all others do; and the Catalog is looked at more seldom."""
+    """The pauses of the triggers' poll move the emulator's clock ahead, as all others do, and the Catalog is looked at seldom."""
     monkeypatch.setattr(pace, "LOOK_PAUSE", 4)
+    clock = _LeapingClock()
+    begin = Poller.__init__
 
-    async def pause(self: BatchTrigger, seconds: float) -> None:
+    def begin_now(self: Poller, *arguments: Any) -> None:
+        clock.ahead = 0.0
+        begin(self, *arguments)
+
+    async def leap(self: Poller) -> None:
+        while not self._turns:
+            await asyncio.sleep(0.001)
+        seconds = max(0.0, max(self._turns[0][0], self._not_before) - clock.time())
+        clock.ahead += seconds
         desk.emulator.platform.clock.advance(seconds)
+        await asyncio.sleep(0)
 
-    monkeypatch.setattr(BatchTrigger, "_pause", pause)
+    monkeypatch.setattr(poller, "time", clock)
+    monkeypatch.setattr(Poller, "__init__", begin_now)
+    monkeypatch.setattr(Poller, "_pause", leap)
+
+
+class _LeapingClock:
+    """What a poll takes for the time."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def time(self) -> float:
+        return time.time() + self.ahead
 
 
 @pytest.fixture
