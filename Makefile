@@ -64,7 +64,7 @@ nightly-large: airflow-3  ## Load gigabytes, and 25,000 files: takes a quarter o
 	.venv/airflow-3/bin/python -m pytest tests/large
 
 nightly-fleet: airflow-3  ## Load 200 files on a fleet whose workers and triggerers are killed at random; needs PostgreSQL and Redis
-	FLEET_SEED=$(SEED) .venv/airflow-3/bin/python -m pytest -s tests/system/test_fleet.py -k random
+	FLEET_SEED=$(SEED) .venv/airflow-3/bin/python -m pytest -s tests/system/test_fleet.py
 
 screenshots: airflow-3  ## Make the pictures in docs/images/ anew; needs Debian's chromium and chromium-driver
 	PYTHONPATH=scripts:tests/support .venv/airflow-3/bin/python tests/system/screenshots.py

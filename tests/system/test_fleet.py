@@ -2,7 +2,7 @@
 
 In the end each mapped ingestion of the run has one promoted batch with the rows of its file, and no batch is left open.
 
-The large run takes many minutes (``make nightly-fleet``). It kills at random; ``FLEET_SEED`` repeats the order of the kills.
+They take many minutes: ``make nightly-fleet``. The large one kills at random; ``FLEET_SEED`` repeats the order of the kills.
 """
 
 import os
@@ -20,7 +20,11 @@ from fleet import MEMBERS, TRIGGERERS, WORKERS, Fleet, fleet_of, fleet_problem
 PROBLEM = fleet_problem()
 SEED = os.environ.get("FLEET_SEED")
 
-pytestmark = [pytest.mark.skipif(PROBLEM is not None, reason=str(PROBLEM)), pytest.mark.xdist_group("fleet")]
+pytestmark = [
+    pytest.mark.skipif(PROBLEM is not None, reason=str(PROBLEM)),
+    pytest.mark.skipif(SEED is None, reason="takes many minutes: make nightly-fleet"),
+    pytest.mark.xdist_group("fleet"),
+]
 
 FEW, SLOTS_OF_FEW = 12, 4
 MANY, SLOTS_OF_MANY = 200, 6
@@ -49,7 +53,6 @@ def test_a_worker_and_a_triggerer_are_killed_in_the_middle_of_their_work(tmp_pat
         assert Counter(task.tries for task in fleet.tasks().values())[2] >= SLOTS_OF_FEW
 
 
-@pytest.mark.skipif(SEED is None, reason="takes many minutes: make nightly-fleet")
 def test_workers_and_triggerers_are_killed_at_random(tmp_path: Path) -> None:
     chance = random.Random(SEED)
     with fleet_of(tmp_path / "airflow", MANY, SLOTS_OF_MANY) as fleet:
