@@ -40,8 +40,8 @@ def main() -> None:
 
 
 def package_files() -> set[str]:
-    """Name the files that make up the package: code, schemas, and the note that it is typed."""
-    kinds = ("*.py", "api/schemas/*.json", "py.typed")
+    """Name the files that make up the package: code, schemas, pages, and the note that it is typed."""
+    kinds = ("*.py", "*.json", "py.typed", "emulator/web/*.html", "emulator/web/static/*")
     return {str(path.relative_to(ROOT)) for kind in kinds for path in (ROOT / PACKAGE).rglob(kind)}
 
 
