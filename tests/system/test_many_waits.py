@@ -1,6 +1,6 @@
 """A real Airflow, in which one run waits for many batches while the platform is in trouble and the triggerer is killed.
 
-They are as many as `WAITS` says; without it there are ten, since each of them costs two visits to a worker.
+They are as many as `WAITS` says; without it there are twenty, since each of them costs two visits to a worker.
 """
 
 import json
@@ -37,7 +37,7 @@ pytestmark = [
 
 HERE = Path(__file__).parent
 DAG = "many_waits"
-WAITS = int(os.environ.get("WAITS", "10"))
+WAITS = int(os.environ.get("WAITS", "20"))
 STEP_SECONDS = 300 + 3 * WAITS
 IN_VAIN_SECONDS = 30 + WAITS / 5
 PROMOTION_SECONDS = 3600
