@@ -47,7 +47,7 @@ class DatasetAddress:
         check_organisation(self.ims_org_id)
         check_sandbox(self.sandbox_name)
         check_request(self.dataset_id, "datasetId")
-        object.__setattr__(self, "ims_org_id", f"{self.ims_org_id.partition('@')[0].upper()}@AdobeOrg")
+        object.__setattr__(self, "ims_org_id", canonical_organisation(self.ims_org_id))
 
     @classmethod
     def parse(cls, uri: str | SplitResult) -> DatasetAddress:
@@ -74,6 +74,11 @@ class DatasetAddress:
     def uri(self) -> str:
         """The URI of its asset, always the same for the same dataset."""
         return f"{SCHEME}://{quote(self.ims_org_id)}/{self.sandbox_name}/{self.dataset_id}"
+
+
+def canonical_organisation(ims_org_id: str) -> str:
+    """Give the one spelling of an organisation's id: connections may hold others, which mean the same."""
+    return f"{ims_org_id.partition('@')[0].upper()}@AdobeOrg"
 
 
 def dataset_asset(

@@ -10,6 +10,9 @@ import os
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import NamedTuple
+from urllib.parse import quote
+
+from airflow_provider_catalog.assets.dataset import SCHEME, canonical_organisation
 
 MOST_NAMES = 100
 """How many files are told of one by one; of more than that, their folders are."""
@@ -21,7 +24,6 @@ OBJECT_STORES = {
     **dict.fromkeys(("abfs", "abfss", "adl", "az"), "abfss"),
 }
 AZURE = "abfss"
-SCHEME = "aep"
 WEB = ("http", "https")
 ROOT = "/"
 
@@ -42,8 +44,8 @@ def dataset_name(ims_org_id: str, sandbox_name: str, dataset_id: str) -> Name:
     >>> dataset_name("0123ABCD@AdobeOrg", "dev", "5c8c3c555033b814b69f947f")
     Name(namespace='aep://0123ABCD%40AdobeOrg', name='dev/5c8c3c555033b814b69f947f')
     """
-    organisation = ims_org_id.partition("@")[0].upper()
-    return Name(f"{SCHEME}://{organisation}%40AdobeOrg", f"{sandbox_name}/{dataset_id}")
+    organisation = quote(canonical_organisation(ims_org_id))
+    return Name(f"{SCHEME}://{organisation}", f"{sandbox_name}/{dataset_id}")
 
 
 def file_name(address: str, account: str | None = None) -> Name | None:

@@ -209,7 +209,7 @@ class IngestFilesOperator(ReportsLineage, CatalogOperator):
         if outcome is Outcome.PROMOTED:
             self.log.info(message)
             with failing_fast():
-                return self._report(context, Batch.from_summary(summary, event["origin"]), self._limit)
+                return self._report(context, Batch.from_summary(summary, event.get("origin")), self._limit)
         if summary is not None:
             push_summary(context, summary)
         failures: dict[Outcome, type[BaseException]] = {

@@ -97,7 +97,7 @@ class BatchSensor(WaitingSensor):
     def _accept(self, context: Context, event: Mapping[str, Any]) -> Any:
         from airflow_provider_catalog.api.models import Batch
 
-        batch = Batch.from_summary(event["summary"], event["origin"])
+        batch = Batch.from_summary(event["summary"], event.get("origin"))
         return self._report(context, batch, self._limit)
 
     def _report(self, context: Context, batch: Batch, limit: RejectedLimit | None) -> dict[str, Any]:

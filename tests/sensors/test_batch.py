@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 from desk import Desk
-from tasks import Visit, dag, run_task
+from tasks import Run, Visit, dag, run_task
 
+from airflow_provider_catalog.api.models import Batch
 from airflow_provider_catalog.hooks.catalog import CatalogHook
 from airflow_provider_catalog.sensors.batch import BatchSensor
 
@@ -234,3 +235,10 @@ def test_the_trigger_gets_what_the_templates_rendered_to(desk: Desk) -> None:
         )
     [deferral] = run_task(sensor, batch=batch_id, sandbox="dev").deferrals
     assert (deferral.trigger.batch_id, deferral.trigger.sandbox_name) == (batch_id, "dev")
+
+
+def test_the_event_of_a_triggerer_that_is_not_upgraded_yet_ends_the_wait() -> None:
+    sensor = BatchSensor(task_id="wait", batch_id="B1")
+    summary = Batch("B1", "success", records_written=3).summary
+    event = {"outcome": "promoted", "message": "Batch B1 is promoted.", "summary": summary}
+    assert sensor.execute_complete({"ti": Visit(sensor, Run())}, event) == summary
