@@ -37,6 +37,7 @@ SANDBOXES = "/data/foundation/sandbox-management/"
 GLOBAL_SCHEMAS = "https://ns.adobe.com/xdm/"
 
 PAGE_SIZE = 100
+SANDBOXES_PAGE_SIZE = 50
 ARRIVAL_PROPERTIES = (
     "status",
     "completed",
@@ -354,10 +355,18 @@ class CatalogClient:
 
     def list_sandboxes(self) -> tuple[str, ...]:
         """Give the names of the sandboxes that the credential may use."""
-        answer = self._transport.send(
-            Call("GET", f"{self.settings.host}{SANDBOXES}", Repeat.SAFE, answer="sandboxes")
-        )
-        return tuple(sandbox["name"] for sandbox in answer["sandboxes"])
+        names: dict[str, None] = {}
+        while True:
+            # The API takes both or neither.
+            params = {"limit": str(SANDBOXES_PAGE_SIZE), "offset": str(len(names))}
+            call = Call(
+                "GET", f"{self.settings.host}{SANDBOXES}", Repeat.SAFE, params=params, answer="sandboxes"
+            )
+            page = dict.fromkeys(sandbox["name"] for sandbox in self._transport.send(call)["sandboxes"])
+            is_last = len(page) < SANDBOXES_PAGE_SIZE or page.keys() <= names.keys()
+            names |= page
+            if is_last:
+                return tuple(names)
 
     def probe_sandbox(self) -> None:
         """Read as little as possible from the sandbox's Catalog, to learn whether that is allowed."""

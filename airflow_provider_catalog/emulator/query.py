@@ -77,8 +77,8 @@ def parse(
     return Query(
         tests=tuple(tests),
         order=_order(paging.get("orderBy", "")),
-        start=_number("start", paging.get("start", "0"), 0, None),
-        limit=_number("limit", paging.get("limit", str(DEFAULT_LIMIT)), 1, MAX_LIMIT),
+        start=number("start", paging.get("start", "0"), 0, None),
+        limit=number("limit", paging.get("limit", str(DEFAULT_LIMIT)), 1, MAX_LIMIT),
         properties=frozenset(paging["properties"].split(",")) if "properties" in paging else None,
     )
 
@@ -98,7 +98,7 @@ def moment_test(name: str, compare: Callable[[Any, int], bool]) -> Callable[[str
     """Return a filter that compares a field with a moment in milliseconds."""
 
     def parse_moment(value: str) -> Test:
-        moment = _number(name, value, None, None)
+        moment = number(name, value, None, None)
         return lambda key, body: name in body and compare(body[name], moment)
 
     return parse_moment
@@ -150,14 +150,18 @@ def _order(value: str) -> tuple[tuple[str, bool], ...]:
     return tuple((key[2], key[1] == "desc") for key in keys if key)
 
 
-def _number(name: str, value: str, least: int | None, most: int | None) -> int:
+def number(name: str, value: str, least: int | None, most: int | None) -> int:
+    """Read a parameter that is a whole number between two bounds, both of which it may be.
+
+    Raises Refusal (400).
+    """
     try:
-        number = int(value)
+        result = int(value)
     except ValueError:
         raise _bad_number(name, value) from None
-    if (least is not None and number < least) or (most is not None and number > most):
+    if (least is not None and result < least) or (most is not None and result > most):
         raise _bad_number(name, value)
-    return number
+    return result
 
 
 def _bad_number(name: str, value: str) -> Refusal:
@@ -174,7 +178,7 @@ def _pattern(expression: str) -> re.Pattern[str]:
 def _like(value: Any, operand: str) -> Any:
     """Read an operand as what it is compared with: a number where that is a number."""
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return _number("property", operand, None, None)
+        return number("property", operand, None, None)
     return operand
 
 

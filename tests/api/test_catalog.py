@@ -290,6 +290,22 @@ class TestSandboxes:
     def test_are_listed_by_name(self, client: CatalogClient) -> None:
         assert set(client.list_sandboxes()) == {"dev", "prod"}
 
+    @pytest.mark.parametrize(("count", "requests"), [(49, 1), (50, 2), (101, 3)])
+    def test_more_than_a_page_of_them_are_listed(
+        self, client: CatalogClient, desk: Desk, monkeypatch: pytest.MonkeyPatch, count: int, requests: int
+    ) -> None:
+        names = tuple(f"dev-{number}" for number in range(count))
+        monkeypatch.setattr("airflow_provider_catalog.emulator.routes.sandboxes.SANDBOXES", names)
+        assert client.list_sandboxes() == names
+        assert len(desk.sent(path="/data/*")) == requests
+
+    def test_a_list_without_pages_comes_to_an_end(self, client: CatalogClient, desk: Desk) -> None:
+        names = [f"dev-{number}" for number in range(60)]
+        everything = {"status": 200, "body": {"sandboxes": [{"name": name} for name in names]}}
+        desk.break_next(everything, "*/sandbox-management/", times=3)
+        assert client.list_sandboxes() == tuple(names)
+        assert len(desk.sent(path="/data/*")) == 2
+
     def test_one_that_may_not_be_used_is_refused(self, desk: Desk, make_client: MakeClient) -> None:
         client = make_client(desk.url, sandbox_name="other")
         with pytest.raises(ApiError, match="403"):

@@ -84,7 +84,7 @@ def test_the_token_request_is_a_form_with_the_secret_in_its_body(make_client: Ma
         ),
         pytest.param(
             lambda client, batch: client.list_sandboxes(),
-            "GET", "/data/foundation/sandbox-management/", {}, None, id="sandboxes",
+            "GET", "/data/foundation/sandbox-management/", {"limit": "50", "offset": "0"}, None, id="sandboxes",
         ),
     ],
 )  # fmt: skip
