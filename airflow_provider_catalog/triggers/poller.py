@@ -84,7 +84,7 @@ class Poller:
         self._not_before = 0.0
         # In a context of its own, so that its log lines do not go to the log of whoever came first.
         self._task = contextvars.Context().run(asyncio.get_running_loop().create_task, self._poll())
-        self._task.add_done_callback(self._break_down)
+        self._task.add_done_callback(self._wind_up)
         self.is_over = False
 
     async def attend(self, wait: Wait) -> Batch:
@@ -274,20 +274,21 @@ class Poller:
     def _stop(self) -> None:
         self.is_over = True
         self._task.cancel()
-        self._thread.shutdown(wait=False, cancel_futures=True)
-        self._close()
 
     def _close(self) -> None:
         if self._client is not None:
             self._client.close()
             self._client = None
 
-    def _break_down(self, task: asyncio.Task[None]) -> None:
-        """Let nobody wait for a poll that has come to an end by a mistake of its own."""
+    def _wind_up(self, task: asyncio.Task[None]) -> None:
+        """Let nobody wait for a poll that has come to an end by a mistake of its own, and clean up."""
         self.is_over = True
         if not task.cancelled() and (error := task.exception()) is not None:
             for wait in self._waits:
                 wait.calls.put_nowait(RuntimeError(f"The poll has broken down: {error!r}"))
+        # After a look that is under way, which may have to open a connection.
+        self._thread.submit(self._close)
+        self._thread.shutdown(wait=False)
 
 
 _pollers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str | None], Poller]] = (

@@ -5,6 +5,7 @@ import inspect
 import json
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from desk import BATCHES, CRM_PROFILES, LOCAL_SECRET, Desk
@@ -139,9 +140,10 @@ def test_a_deadline_that_has_passed_while_nobody_waited_still_gets_a_look(desk: 
     assert fire(trigger(batch_id, deadline=time.time() - 3600))["outcome"] == Outcome.PROMOTED
 
 
-def test_cancelling_closes_the_connections(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    batch_id = desk.open_batch("staging")
-    held = []  # else the garbage collection would close them
+@pytest.fixture
+def held_clients(monkeypatch: pytest.MonkeyPatch) -> list[CatalogClient]:
+    """All clients that triggers have made; else the garbage collection would close their connections."""
+    held: list[CatalogClient] = []
     connect = CatalogHook.connect
 
     async def connect_and_hold(hook: CatalogHook) -> CatalogClient:
@@ -149,18 +151,54 @@ def test_cancelling_closes_the_connections(desk: Desk, monkeypatch: pytest.Monke
         return held[-1]
 
     monkeypatch.setattr(CatalogHook, "connect", connect_and_hold)
+    return held
+
+
+@pytest.mark.usefixtures("held_clients")
+def test_cancelling_closes_the_connections(desk: Desk) -> None:
+    batch_id = desk.open_batch("staging")
     forget_tokens()
     asyncio.run(killed_after(0.3, trigger(batch_id)))
     opened = {sent.connection for sent in desk.sent()}
     assert len(opened) >= 2, "one to the identity service, one to the platform"
-    assert not established(opened)
+    assert_closed(desk, opened)
 
 
-def established(ports: set[int]) -> list[str]:
-    """Give the lines of this machine's table of TCP connections in which one of the ports is open."""
+@pytest.mark.usefixtures("held_clients")
+def test_cancelling_closes_the_connections_of_a_look_that_is_under_way(desk: Desk) -> None:
+    batch_id = desk.open_batch("staging")
+    forget_tokens()
+    desk.hold_requests("before", f"{BATCHES}*", method="GET")
+    asyncio.run(killed_after(0.3, trigger(batch_id)))
+    (held,) = desk.held()
+    desk.release(held["id"], REFUSED_TOKEN)  # so that more requests follow
+    while len(desk.sent("GET", f"{BATCHES}*")) < 2:
+        time.sleep(0.02)
+    assert_closed(desk, {sent.connection for sent in desk.sent()})
+
+
+def assert_closed(desk: Desk, ports: set[int]) -> None:
+    """Wait until the emulator's connections with these clients' ports are closed."""
+    end = time.monotonic() + 10
+    while open_ones := established(desk, ports):
+        assert time.monotonic() < end, open_ones
+        time.sleep(0.02)
+
+
+def established(desk: Desk, ports: set[int]) -> list[str]:
+    """Give the lines of this machine's table of TCP connections in which clients with these ports speak to the emulator."""
     with open("/proc/net/tcp") as table:
         rows = [line.split() for line in list(table)[1:]]
-    return [" ".join(row) for row in rows if row[3] == "01" and int(row[1].rsplit(":", 1)[1], 16) in ports]
+    return [
+        " ".join(row)
+        for row in rows
+        if row[3] == "01" and port(row[1]) in ports and port(row[2]) == urlsplit(desk.url).port
+    ]
+
+
+def port(address: str) -> int:
+    """Read the port off an address in the table."""
+    return int(address.rsplit(":", 1)[1], 16)
 
 
 INTERVAL = 0.1
