@@ -135,6 +135,9 @@ class Airflow3UI(AirflowUI):
     """The pages of Airflow 3. It tests a connection only after it was saved."""
 
     def open_form(self) -> None:
+        # Whoever is not signed in yet is led to this page afterwards, on some versions whatever page was asked for.
+        self.browser.get(self.airflow.url)
+        self.browser.find("//nav | //*[normalize-space()='Dags']")
         self.browser.get(f"{self.airflow.url}/connections")
         self.browser.find("//button[contains(., 'Add Connection')]").click()
         self.browser.find("//*[@role='dialog']//input[@role='combobox']").send_keys(CONNECTION_TYPE)
