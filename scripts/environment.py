@@ -41,10 +41,14 @@ So are 3.0 to 3.2, and they have to be: neither 3.0 nor 3.2 works with all that 
 TEST_TOOLS = (
     *("pytest>=9,<9.2", "pytest-xdist", "hypothesis", "jsonschema-rs", "pyarrow", "psycopg2-binary"),
     *("apache-airflow-providers-amazon[s3fs]", "moto[s3]", "flask", "flask-cors", "aiohttp"),
-    *("apache-airflow-providers-openlineage", "selenium", "axe-core-python"),
+    *("apache-airflow-providers-openlineage>=2.13", "selenium", "axe-core-python"),
 )
 # What is needed of these came after the months of some of the older versions of Airflow.
 NEWER_TOOLS = ("apache-airflow-providers-common-compat", "jsonschema-rs", "pytest")
+NEWER_LINEAGE = (
+    *("apache-airflow-providers-openlineage", "openlineage-python"),
+    *("openlineage-integration-common", "openlineage-sql", "apache-airflow-providers-common-sql"),
+)
 # The provider takes Celery 5.7, but not what that has made of its result backend.
 FLEET_TOOLS = ("apache-airflow-providers-celery", "celery<5.7")
 LINT_TOOLS = ("mypy", "ruff", "types-requests", "types-jsonschema")
@@ -83,7 +87,7 @@ ENVIRONMENTS = {
         # Without the form library of this provider, Airflow 3.0 and 3.1 list no field or label of a connection.
         ("apache-airflow==3.0.*", "apache-airflow-providers-fab", "asyncpg", *TEST_TOOLS),
         as_of="2025-09-15",
-        newer=NEWER_TOOLS,
+        newer=(*NEWER_TOOLS, *NEWER_LINEAGE),
         newest_python=(3, 12),
     ),
     "airflow-3.1": Environment(

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import chromium
 import pytest
-from airflow_stack import AIRFLOW_2
+from airflow_stack import AIRFLOW, AIRFLOW_2
 from airflow_ui import OWN_SECRETS_ARE_SHOWN
 from catalog_view import CatalogView
 from tour import FAILS, SUCCEEDS, Tour, tour
@@ -52,6 +52,7 @@ def test_the_form_shows_our_fields_and_hides_what_is_not_used(here: Tour) -> Non
     assert not fields.keys() & {"Host", "Login", "Password", "Port", "Schema"}
 
 
+@pytest.mark.skipif(AIRFLOW == (3, 0), reason="the pages of Airflow 3.0 have no Test button")
 @pytest.mark.parametrize(
     ("secret", "answer"),
     [
