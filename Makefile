@@ -75,7 +75,7 @@ lint: airflow-3  ## Check style, format and types
 	.venv/airflow-3/bin/mypy --strict airflow_provider_catalog example_dags
 
 # Airflow is imported for the docstrings, and wants a home.
-docs: sphinx  ## Build the documentation into build/docs/; broken links and missing snippets are errors
+docs: sphinx  ## Build the documentation into build/docs/; broken links are errors
 	@rm -rf docs/reference build/docs
 	AIRFLOW_HOME=$(CURDIR)/build/airflow .venv/sphinx/bin/python -m sphinx --quiet --fail-on-warning --keep-going \
 	    --doctree-dir build/doctrees docs build/docs

@@ -44,7 +44,6 @@ with DAG(
     },
     tags=["adobe", "example"],
 ) as dag:
-    # [START chain]
     open_batch = CreateBatchOperator(
         task_id="open_batch",
         dataset_id="{{ params.dataset_id }}",
@@ -66,4 +65,3 @@ with DAG(
         timeout=timedelta(hours=6),
     )
     open_batch >> upload >> complete >> wait
-    # [END chain]

@@ -23,13 +23,10 @@ with DAG(
     catchup=False,
     tags=["adobe", "example"],
 ) as dag:
-    # [START policy]
     # Airflow 3.3 asks such a policy whether and when a task is tried again; the versions before it have none.
     policy: Any = {"retry_policy": CatalogRetryPolicy()} if hasattr(sdk, "RetryPolicy") else {}
 
     @task(retries=5, retry_delay=timedelta(minutes=1), **policy)
-    # [END policy]
-    # [START hook]
     def find_failed() -> list[str]:
         client = CatalogHook().client
         yesterday = datetime.now(UTC) - timedelta(days=1)
@@ -40,5 +37,4 @@ with DAG(
         )
         return [f"{batch.id}: {batch.explanation}" for batch in failed]
 
-    # [END hook]
     find_failed()

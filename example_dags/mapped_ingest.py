@@ -29,7 +29,7 @@ with DAG(
     default_args={"retries": 2, "retry_delay": timedelta(seconds=30)},
     tags=["adobe", "example"],
 ) as dag:
-    # [START mapped]
+
     @task
     def find_files() -> list[str]:
         return sorted(str(path) for path in REGIONS.glob("*.json"))
@@ -51,4 +51,3 @@ with DAG(
         open_batch >> upload >> complete >> wait
 
     ingest.expand(file=find_files())
-    # [END mapped]

@@ -16,7 +16,6 @@ from airflow_provider_catalog.triggers.dataset import DatasetBatchEventTrigger
 
 DATASET = "5c8c3c555033b814b69f947f"
 
-# [START watcher]
 # Not the asset of `announced_ingest`: the batches of tasks that have it in their outlets would make two events each.
 new_batches = Asset(
     "crm_profiles",
@@ -31,7 +30,6 @@ new_batches = Asset(
         )
     ],
 )
-# [END watcher]
 
 with DAG(
     dag_id="on_new_batch",
@@ -41,7 +39,7 @@ with DAG(
     catchup=False,
     tags=["adobe", "example"],
 ) as dag:
-    # [START events]
+
     @task
     def find_batches(triggering_asset_events: Any = None) -> list[dict[str, Any]]:
         events_by_asset = (triggering_asset_events or {}).values()
@@ -52,4 +50,3 @@ with DAG(
         return f"batch {batch['batch_id']} brought {batch['records_written']} records"
 
     process.expand(batch=find_batches())
-    # [END events]

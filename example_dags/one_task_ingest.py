@@ -38,7 +38,6 @@ with DAG(
 
     @task_group
     def load(file: str) -> None:
-        # [START ingest]
         ingest = IngestFilesOperator(
             task_id="ingest",
             dataset_id=DATASET,
@@ -47,8 +46,6 @@ with DAG(
             deferrable=True,  # waits in the triggerer, without a worker slot
             poll_interval=5,  # seconds; once a minute is plenty for the real platform
         )
-        # [END ingest]
-        # [START rejected]
         DownloadBatchErrorsOperator(
             task_id="keep_rejected",
             # It is there as soon as the batch is, also if that fails.
@@ -56,6 +53,5 @@ with DAG(
             path=str(REJECTED / "{{ run_id }}" / "{{ ti.map_index }}.jsonl"),
             trigger_rule="all_done",
         )
-        # [END rejected]
 
     load.expand(file=find_files())

@@ -52,12 +52,9 @@ with DAG(
     )
     open_batch >> upload >> complete >> wait
 
-    # [START abort]
     abort = AbortBatchOperator(task_id="abort", batch_id=open_batch.output, trigger_rule="one_failed")
     upload >> abort
-    # [END abort]
 
-    # [START revert]
     @task.branch
     def decide(batch: dict[str, Any], params: Any = None) -> str:
         return "keep" if batch["records_written"] >= params["least"] else "revert"
@@ -74,4 +71,3 @@ with DAG(
     revert = RevertBatchOperator(task_id="revert", batch_id=open_batch.output)
     decide(promoted) >> [keep(promoted), revert]
     tell(cast(str, revert.output))
-    # [END revert]

@@ -30,7 +30,6 @@ with DAG(
     params={"folder": Param(str(REGIONS), type="string", description="A folder, a glob, or an address")},
     tags=["adobe", "example"],
 ) as dag:
-    # [START validated]
     IngestFilesOperator(
         task_id="ingest",
         dataset_id=DATASET,
@@ -43,4 +42,3 @@ with DAG(
         deferrable=True,  # waits in the triggerer, without a worker slot
         poll_interval=5,  # seconds; once a minute is plenty for the real platform
     )
-    # [END validated]

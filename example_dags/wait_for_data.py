@@ -22,7 +22,6 @@ with DAG(
     catchup=False,
     tags=["adobe", "example"],
 ) as dag:
-    # [START wait]
     wait = DatasetBatchSensor(
         task_id="wait",
         dataset_id=DATASET,
@@ -30,7 +29,6 @@ with DAG(
         poke_interval=5,  # seconds; once a minute is plenty for the real platform
         timeout=timedelta(hours=6),
     )
-    # [END wait]
 
     @task
     def report(arrived: dict[str, Any]) -> str:

@@ -119,12 +119,17 @@ class CatalogHook(BaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Prove the token, the organisation and the sandbox, and say which one is wrong."""
+        from airflow.providers.common.compat.sdk import AirflowNotFoundException
+
         from airflow_provider_catalog.api.errors import CatalogError
         from airflow_provider_catalog.hooks.probe import probe
 
         try:
             # Somebody is looking at a button: a short answer now is worth more than patience.
             return True, probe(type(self)(self.catalog_conn_id, self.sandbox_name, attempts=2).client)
+        except AirflowNotFoundException as error:
+            variable = f"AIRFLOW_CONN_{self.catalog_conn_id.upper()}"
+            return False, f"{error}. Create it in Airflow, or set the variable {variable} where this runs."
         except CatalogError as error:
             return False, str(error)
 

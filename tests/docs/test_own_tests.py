@@ -1,6 +1,5 @@
 """How somebody else tests a DAG against the emulator; the manual shows what follows."""
 
-# [START running]
 import pytest
 
 from airflow_provider_catalog.emulator.server import running

@@ -4,6 +4,7 @@ import importlib
 import re
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,24 @@ def test_every_link_into_the_repository_leads_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)\s#]+)[^)\s]*\)", page.read_text())
     targets = [page.parent / link for link in links if "://" not in link]
     assert [str(target) for target in targets if not target.exists()] == []
+
+
+SNIPPETS = [
+    pytest.param(ROOT / source, code, id=f"{page.stem}: {source}")
+    for page in PAGES
+    for source, code in re.findall(r"<!-- (\S+) -->\n```python\n(.*?)```", page.read_text(), re.DOTALL)
+]
+
+
+@pytest.mark.parametrize(("source", "code"), SNIPPETS)
+def test_every_snippet_stands_in_a_file_that_tests_run(source: Path, code: str) -> None:
+    text = source.read_text()
+    assert any(textwrap.indent(code, indent) in text for indent in ("", " " * 4, " " * 8))
+
+
+def test_every_how_to_that_is_about_a_task_shows_one() -> None:
+    shown = {page.stem for page in DOCS.glob("howto/*.md") if "-->\n```python" in page.read_text()}
+    assert shown == {page.stem for page in DOCS.glob("howto/*.md")} - {"files"}
 
 
 def test_every_field_of_the_connection_is_explained() -> None:

@@ -128,3 +128,11 @@ def test_airflow_tests_a_connection_of_this_type_with_the_hook(desk: Desk) -> No
     good, message = connection.test_connection()
     assert good, message
     assert "'dev'" in message
+
+
+@pytest.mark.usefixtures("airflow_db")
+def test_it_says_that_there_is_no_such_connection() -> None:
+    good, message = CatalogHook("nowhere").test_connection()
+    assert not good
+    assert "nowhere" in message
+    assert "AIRFLOW_CONN_NOWHERE" in message
