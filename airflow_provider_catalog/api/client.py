@@ -388,11 +388,14 @@ class CatalogClient:
 
     def _pages(self, kind: str, params: Mapping[str, str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
         start = 0
+        seen: set[str] = set()
         while True:
             page = self._read(kind, {**params, "limit": str(PAGE_SIZE), "start": str(start)})
-            yield from page.items()
-            if len(page) < SHORTEST_FULL_PAGE:
+            yield from ((key, record) for key, record in page.items() if key not in seen)
+            # A Catalog that does not heed where a page starts gives the first one for ever.
+            if len(page) < SHORTEST_FULL_PAGE or page.keys() <= seen:
                 return
+            seen |= page.keys()
             start += len(page)
 
     def _read(

@@ -26,6 +26,7 @@ from airflow_provider_catalog.api.errors import (
 )
 
 TEXT_LIMIT = 300
+PAGE_HEAD = 4096
 
 CODE_NAMES = ("error_code", "errorCode", "code", "error")
 TITLE_NAMES = ("title", "error_description", "message", "errorMessage")
@@ -82,7 +83,9 @@ def api_error(call: str, response: requests.Response, redact: Callable[[str], st
     :param response: the answer, of any status but 2xx.
     :param redact: takes known secrets out of a text, for servers that echo what they were sent.
     """
-    problem = parse_problem(response.text, response.headers.get("Content-Type", ""))
+    # Adobe speaks UTF-8; what others say of their encoding need not be one.
+    text = response.content.decode(errors="replace")
+    problem = parse_problem(text, response.headers.get("Content-Type", ""))
     status = response.status_code
     request_id = next((response.headers[n] for n in REQUEST_ID_HEADERS if n in response.headers), None)
     failure = Failure(
@@ -176,7 +179,7 @@ def _as_object(text: str) -> dict[str, Any] | None:
 def _describe_foreign_body(text: str, content_type: str) -> str | None:
     if not text.strip():
         return None
-    title = re.search(r"<title[^>]*>([^<]*)", text, re.IGNORECASE)
+    title = re.search(r"<title[^>]*>([^<]*)", text[:PAGE_HEAD], re.IGNORECASE)
     kind = content_type.split(";")[0].strip() or "an unnamed type"
     heading = f" with the title {title[1].strip()!r}" if title and title[1].strip() else ""
     return f"the body is {kind}, not JSON{heading}"

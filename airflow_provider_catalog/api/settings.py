@@ -18,6 +18,8 @@ VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
 ORGANISATION = re.compile(r"[0-9A-Za-z]+@[Aa]dobe[Oo]rg")
 SANDBOX = re.compile(r"[a-z0-9][a-z0-9_-]*")
 TENANT = re.compile(r"[0-9A-Za-z_-]+")
+# Names with underscores exist within companies; what has colons is an address of IPv6.
+HOST = re.compile(r"(?:(?!-)[0-9a-z_-]{1,63}(?<!-)(?:\.|$))+|[0-9a-f]*:[0-9a-f.:]+(?:%\w+)?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +95,8 @@ def checked_base_url(name: str, url: str) -> str:
     :raises InvalidInputError: it holds anything else, or would send a token unencrypted over a network.
     """
     allowed = "an address such as https://platform.adobe.io, without path, query or user"
+    if "@" in url:
+        raise InvalidInputError(name, "an address with a user in it", allowed)
     if not VISIBLE_ASCII.fullmatch(url):
         raise InvalidInputError(name, url, allowed)
     try:
@@ -100,10 +104,9 @@ def checked_base_url(name: str, url: str) -> str:
         host, _ = parts.hostname, parts.port
     except ValueError:
         raise InvalidInputError(name, url, allowed) from None
-    if parts.username is not None or parts.password is not None:
-        raise InvalidInputError(name, "an address with a user in it", allowed)
     if (
         not host
+        or not HOST.fullmatch(host)
         or parts.scheme not in ("http", "https")
         or parts.path.strip("/")
         or parts.query

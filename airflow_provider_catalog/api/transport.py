@@ -21,7 +21,13 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from tenacity import Retrying
-from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError, ReadTimeoutError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NewConnectionError,
+    ProtocolError,
+    ReadTimeoutError,
+)
 
 import airflow_provider_catalog
 from airflow_provider_catalog.api.errors import AuthenticationError, SourceError, UnreachableError
@@ -172,7 +178,10 @@ class Transport:
         response = self._answer(call, token)
         if call.answer_header:
             return response.headers.get(call.answer_header)
-        return _parse(call, response, partial(self._redact, token=token)) if call.answer else None
+        if call.answer:
+            return _parse(call, response, partial(self._redact, token=token))
+        _refuse_page(call, response)
+        return None
 
     def _answer(self, call: Call, token: str | None, *, stream: bool = False) -> requests.Response:
         started = time.monotonic()
@@ -202,9 +211,11 @@ class Transport:
             if stream and not _is_good(response):
                 _ = response.content  # errors are read whole, here where it may break off
             return response
-        except requests.RequestException as error:
+        # What requests finds wrong before it sends anything, such as a missing file of certificates, is no exception of its own.
+        except (OSError, HTTPError, UnicodeError) as error:
             # It stays behind as the cause, and error reporters that write objects out would find the headers in it.
-            error.request = None
+            if isinstance(error, requests.RequestException):
+                error.request = None
             raise _unreachable(call, error) from error
         except SourceError as error:
             # To the platform it looked like a client that hangs up in the middle.
@@ -308,6 +319,14 @@ def _is_good(response: requests.Response) -> bool:
     return 200 <= response.status_code < 300
 
 
+def _refuse_page(call: Call, response: requests.Response) -> None:
+    """Do not take the page of a proxy, to sign in perhaps, for the platform's consent."""
+    kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if kind in ("text/html", "application/xhtml+xml") and response.content.strip():
+        reason = f"{response.status_code} with a web page that is not from the platform"
+        raise UnreachableError(str(call), reason)
+
+
 def _parse(call: Call, response: requests.Response, redact: Callable[[str], str]) -> Any:
     try:
         answer = response.json()
@@ -330,17 +349,25 @@ def _unreachable(call: Call, error: Exception) -> UnreachableError:
         reason = f"the certificate of {host} is not trusted; check the host and this machine's certificates"
         return UnreachableError(str(call), reason, sent=False, lasting=True)
     if isinstance(error, requests.exceptions.ProxyError):
-        # It did not get as far as the tunnel through which the call would have gone.
-        return UnreachableError(
-            str(call), f"the proxy on the way to {host} failed ({_root_text(causes)})", sent=False
-        )
+        reason = f"the proxy on the way to {host} failed ({_root_text(causes)})"
+        return UnreachableError(str(call), reason, sent=not any(map(_is_without_tunnel, causes)))
     if isinstance(error, requests.ConnectTimeout):
         return UnreachableError(str(call), f"{host} did not take the connection in time", sent=False)
     if any(isinstance(cause, NewConnectionError) for cause in causes):
         return UnreachableError(str(call), f"can't connect to {host} ({_root_text(causes)})", sent=False)
     if any(isinstance(cause, TimeoutError | ReadTimeoutError) for cause in causes):
         return UnreachableError(str(call), f"{host} did not answer in time")
-    return UnreachableError(str(call), f"the connection to {host} broke ({_root_text(causes)})")
+    is_unsent = type(error) is OSError
+    return UnreachableError(
+        str(call), f"the connection to {host} broke ({_root_text(causes)})", sent=not is_unsent
+    )
+
+
+def _is_without_tunnel(cause: BaseException) -> bool:
+    """Whether a proxy was not reached, or opened no tunnel. urllib3 blames it as well for answers that are lost later on."""
+    if isinstance(cause, NewConnectionError | ConnectTimeoutError):
+        return True
+    return type(cause) is OSError and str(cause).startswith("Tunnel connection failed")
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -285,6 +285,14 @@ class TestDatasets:
         name = datasets[CRM_PROFILES].name
         assert [dataset.id for dataset in client.list_datasets(name=name)] == [CRM_PROFILES]
 
+    def test_a_list_whose_pages_are_all_the_same_comes_to_an_end(
+        self, client: CatalogClient, desk: Desk
+    ) -> None:
+        page = {f"5c8c3c555033b814b69f{number:04}": {"name": "a dataset"} for number in range(100)}
+        desk.break_next({"status": 200, "body": page}, "*/catalog/dataSets", times=3)
+        assert [dataset.id for dataset in client.list_datasets()] == list(page)
+        assert len(desk.sent(path="/data/*")) == 2
+
 
 class TestSandboxes:
     def test_are_listed_by_name(self, client: CatalogClient) -> None:

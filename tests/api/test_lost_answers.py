@@ -125,9 +125,21 @@ class TestAnswersThatAreLost:
     def test_no_body_is_asked_for_where_the_documentation_shows_none(
         self, make_client: MakeClient, call: str
     ) -> None:
-        with peer(answer(200, b"<nonsense", kind="text/html")) as server:
+        with peer(answer(200, b"{nonsense", kind="text/plain"), answer(200, kind="text/html")) as server:
+            client = make_client(server.url, access_token="ready")
+            for _ in range(2):
+                SAFE_CALLS[call][1](client)
+        assert len(server.received) == 2
+
+    @pytest.mark.parametrize("call", ["put", "complete"])
+    def test_a_page_to_sign_in_is_not_taken_for_consent(
+        self, make_client: MakeClient, pauses: Pauses, call: str
+    ) -> None:
+        page = answer(200, "<html>Sign in</html>", kind="text/html; charset=utf-8")
+        with peer(page, answer(200)) as server:
             SAFE_CALLS[call][1](make_client(server.url, access_token="ready"))
-        assert len(server.received) == 1
+        assert len(server.received) == 2
+        assert len(pauses) == 1
 
 
 def chain_of(error: BaseException | None) -> Iterator[BaseException]:

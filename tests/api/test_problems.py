@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import pickle
+import time
 import traceback
 from typing import Any
 from urllib.parse import quote_plus
@@ -147,6 +148,20 @@ def test_a_huge_error_body_becomes_a_short_text(client: CatalogClient, desk: Des
         client.create_batch(JSON_LINES)
     assert len(str(caught.value)) < 3 * TEXT_LIMIT
     assert "…" in str(caught.value)
+
+
+def test_an_error_page_is_understood_whatever_encoding_it_names(make_client: MakeClient) -> None:
+    page = answer(
+        502, "<title>Bad day \N{MULTIPLICATION SIGN} 2</title>", kind="text/html; charset=undefined"
+    )
+    with peer(page) as server, pytest.raises(ApiError, match=r"with the title 'Bad day . 2'"):
+        make_client(server.url, access_token="ready", attempts=1).get_batch("B1")
+
+
+def test_a_page_of_openings_is_read_as_fast_as_any_other() -> None:
+    started = time.process_time()
+    parse_problem("<title" * 40_000, "text/html")
+    assert time.process_time() - started < 1, "it grows with the square of the length"
 
 
 def test_an_error_text_is_one_line(client: CatalogClient, desk: Desk) -> None:

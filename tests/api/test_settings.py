@@ -32,6 +32,9 @@ def test_the_defaults_are_adobes() -> None:
         ("http://localhost:8765/", "http://localhost:8765", True),
         ("http://[::1]:8765", "http://[::1]:8765", True),
         ("127.0.0.1:8765", "https://127.0.0.1:8765", True),
+        ("https://aep_gateway.internal", "https://aep_gateway.internal", False),
+        ("https://platform.adobe.io.", "https://platform.adobe.io.", False),
+        ("https://[fe80::1%25eth0]", "https://[fe80::1%25eth0]", False),
     ],
 )
 def test_addresses_may_be_written_in_many_ways(given: str, host: str, is_local: bool) -> None:
@@ -43,6 +46,7 @@ BAD_ADDRESSES = [
     "", " ", "https://", "http://platform.adobe.io", "http://127.0.0.1.example.com", "http://localhost.example.com",
     "http://10.0.0.1", "http://0.0.0.0:1", "ftp://127.0.0.1", "https://host/path", "https://host?x=1", "https://host#x", "https://host:port",
     "https://host:99999", "https://a b", "https://host\n", "https://[::1", "//host", "https://user@host", "https://user:word@host",
+    "https://user:word@host:port", "https://user:wo word@host", "https://*.adobe.io", "https://.example.com", "https://a..b", "https://-a.b",
 ]  # fmt: skip
 
 

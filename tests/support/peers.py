@@ -115,6 +115,17 @@ def silence() -> Act:
     return act
 
 
+def tunnel(tls: ssl.SSLContext, calls: list[bytes]) -> Act:
+    """Be a proxy whose tunnel leads to a platform that notes each call, and closes the connection without an answer."""
+
+    def act(connection: socket.socket, _: Peer) -> None:
+        connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        with tls.wrap_socket(connection, server_side=True) as secured:
+            calls.append(_read_request(secured))
+
+    return act
+
+
 def closed_port() -> str:
     """Give an address at which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
