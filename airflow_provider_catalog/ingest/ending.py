@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 TRIES = 3
 PAUSE = 2.0
 REFUSALS = frozenset({400, 409, 412})
+TAKEN_OUT = ("inactive", "deleted")
+SUCCESSOR_TAG = "acp_successor"
 
 
 @dataclass(frozen=True)
@@ -31,26 +33,43 @@ class _Ending:
     """One way to give a batch up.
 
     :param wish: what the batch shall be.
-    :param reached: the phases in which it is that already.
+    :param reached: whether it is that already.
     :param impossible: the phases in which it can't become that any more, or not yet.
     :param advice: what to do in these, or when the platform refuses.
     """
 
     wish: str
-    reached: frozenset[Phase]
+    reached: Callable[[Batch], bool]
     impossible: frozenset[Phase]
     advice: str
 
 
+def _is_given_up(batch: Batch) -> bool:
+    return batch.phase is Phase.FAILED
+
+
+def _is_taken_out(batch: Batch) -> bool:
+    """Whether its data have left the dataset, and not gone on into another batch."""
+    if batch.status.lower() not in TAKEN_OUT:
+        return False
+    if successors := batch.tags.get(SUCCESSOR_TAG):
+        advice = (
+            f"The platform has put {', '.join(successors)} in its place, together with other data perhaps. "
+            "Revert that one, if its data are to go."
+        )
+        raise BatchStateError(batch, "reverted", advice)
+    return True
+
+
 ABORTED = _Ending(
     wish="aborted",
-    reached=frozenset({Phase.FAILED}),
+    reached=_is_given_up,
     impossible=frozenset({Phase.SUCCEEDED, Phase.SUCCEEDED_ONCE}),
     advice="It is too late for that. Once it is promoted, it can be reverted.",
 )
 REVERTED = _Ending(
     wish="reverted",
-    reached=frozenset({Phase.SUCCEEDED_ONCE}),
+    reached=_is_taken_out,
     impossible=frozenset({Phase.WAITING_ON_CLIENT, Phase.RUNNING, Phase.FAILED}),
     advice="Only promoted batches can be: abort one that is still loading.",
 )
@@ -136,7 +155,6 @@ def _look(client: CatalogClient, batch_id: str) -> Batch | None:
 def _has_reached(ending: _Ending, batch: Batch | None) -> bool:
     if batch is None:
         return False
-    phase = phase_of(batch.status)
-    if phase in ending.impossible:
+    if phase_of(batch.status) in ending.impossible:
         raise BatchStateError(batch, ending.wish, ending.advice)
-    return phase in ending.reached
+    return ending.reached(batch)

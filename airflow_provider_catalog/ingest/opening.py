@@ -97,7 +97,20 @@ class Opening:
         """Look for the run's batch. None if there is none, or if all of them have failed.
 
         :raises InvalidInputError: the user's external id belongs to the batch of another task.
+        :raises BatchStateError: the platform refuses for minutes to abort one that it shows as open beside the run's.
         """
+        deadline = pace.now() + pace.CATALOG_PATIENCE
+        while True:
+            try:
+                return self._find()
+            except BatchStateError as error:
+                # It was completed in the meantime, so all must be looked at anew.
+                if pace.now() >= deadline:
+                    raise
+                log.warning("%s", error)
+            pace.sleep(pace.CATALOG_LAG)
+
+    def _find(self) -> Batch | None:
         alive: list[Batch] = []
         for self._number in itertools.count(1):
             everybody = self._named(self._external_id)
@@ -181,10 +194,15 @@ class Opening:
 
     def _named(self, external_id: str) -> list[Batch]:
         found = self._client.list_batches(external_id=external_id)
-        # A Catalog that does not know the filter must not make other people's batches ours.
-        named = [batch for batch in found if batch.external_id in (external_id, None)]
+        named = [batch for batch in found if self._has_name(batch, external_id)]
         self._seen.update(batch.id for batch in named)
         return sorted(named, key=_age)
+
+    def _has_name(self, batch: Batch, external_id: str) -> bool:
+        """Whether it is what was asked for: a Catalog without the filter must not make other people's batches ours."""
+        if batch.external_id is None:
+            return batch.tags.get(ATTEMPT_TAG) == (self._attempt.attempt,)
+        return batch.external_id == external_id
 
     def _own(self, batches: Sequence[Batch]) -> list[Batch]:
         """Leave out what is not this attempt's: a user's external id says nothing about whose batch it is."""
@@ -204,8 +222,7 @@ class Opening:
             log.warning("Batch %s was opened for other files or with other options.", chosen.id)
             others.append(chosen)
         for batch in others:
-            if not self._abort(batch):
-                return self.find()
+            self._abort(batch)
         if chosen in others:
             return None
         self._remember(chosen)
@@ -214,23 +231,20 @@ class Opening:
     def _is_as_planned(self, batch: Batch) -> bool:
         return batch.phase is not Phase.WAITING_ON_CLIENT or batch.tags.get(PLAN_TAG) in (None, (self._plan,))
 
-    def _abort(self, batch: Batch) -> bool:
-        """Abort a batch that is still loading; False if it was completed in the meantime, so that all must be looked at anew."""
+    def _abort(self, batch: Batch) -> None:
+        """Abort a batch that is still loading.
+
+        :raises BatchStateError: it was completed in the meantime.
+        """
         if batch.phase is not Phase.WAITING_ON_CLIENT:
             log.error(
                 "Batch %s has been completed beside another one of the same attempt. The Catalog lags by more than %.0f s.",
                 batch.id,
                 pace.CATALOG_LAG,
             )
-            return True
+            return
         log.info("Batch %s is not the run's batch and is aborted.", batch.id)
-        try:
-            abort_batch(self._client, batch.id, sleep=pace.sleep)
-        except BatchStateError as error:
-            log.warning("%s", error)
-            pace.sleep(pace.CATALOG_LAG)
-            return False
-        return True
+        abort_batch(self._client, batch.id, sleep=pace.sleep)
 
     def _look_patiently(self, error: Exception) -> Batch | None:
         """Look for a batch that may have been opened, until it is there or the Catalog would have shown it long ago."""

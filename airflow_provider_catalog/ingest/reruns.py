@@ -11,13 +11,11 @@ from airflow_provider_catalog.api.errors import BatchFailedError, BatchStateErro
 from airflow_provider_catalog.api.models import Batch
 from airflow_provider_catalog.api.statuses import Phase, phase_of
 from airflow_provider_catalog.ingest import pace
-from airflow_provider_catalog.ingest.ending import abort_batch
+from airflow_provider_catalog.ingest.ending import SUCCESSOR_TAG, abort_batch
 from airflow_provider_catalog.ingest.identity import ATTEMPT_TAG, OWNER_TAG, LogicalAttempt
 from airflow_provider_catalog.ingest.waiting import Patience, wait_for
 
 log = logging.getLogger(__name__)
-
-SUCCESSOR_TAG = "acp_successor"
 
 
 class OnRerun(StrEnum):

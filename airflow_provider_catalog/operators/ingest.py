@@ -141,6 +141,8 @@ class IngestFilesOperator(ReportsLineage, CatalogOperator):
             raise ValueError(f"validate: got {validate!r}, expected None or 'schema'")
         if on_invalid not in INVALID:
             raise ValueError(f"on_invalid: got {on_invalid!r}, expected one of {', '.join(INVALID)}")
+        if validate is None:
+            _refuse_without_validation(on_invalid, invalid_records_path, validate_share)
         self.validate = validate
         self.on_invalid = on_invalid
         self.invalid_records_path: Any = as_text(invalid_records_path)
@@ -365,3 +367,15 @@ class IngestFilesOperator(ReportsLineage, CatalogOperator):
         accepted(batch, limit)
         tell_outlets(self, context, self.hook, batch, [self.dataset_id])
         return batch.summary
+
+
+def _refuse_without_validation(on_invalid: str, invalid_records_path: object, validate_share: float) -> None:
+    """Leave nobody in the belief that records are looked at."""
+    given = {
+        "on_invalid": on_invalid if on_invalid != INVALID[0] else None,
+        "invalid_records_path": invalid_records_path,
+        "validate_share": validate_share if validate_share != 1.0 else None,
+    }
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(f"{name}: got {value!r}, expected validate='schema' beside it")

@@ -214,8 +214,8 @@ def test_a_state_in_which_it_makes_no_sense_is_named_with_advice(
         (abort_batch, "failed"),
         (abort_batch, "failure"),
         (abort_batch, "abandoned"),
+        (revert_batch, "inactive"),
         (revert_batch, "deleted"),
-        (revert_batch, "archived"),
     ],
 )
 def test_a_batch_that_is_out_of_the_way_already_is_left_alone(
@@ -224,3 +224,22 @@ def test_a_batch_that_is_out_of_the_way_already_is_left_alone(
     desk.hold(batch_id, status)
     end(client, batch_id, sleep=pauses)
     assert signals(desk) == []
+
+
+def test_a_batch_whose_data_are_in_another_one_now_is_not_taken_for_reverted(
+    client: CatalogClient, desk: Desk, batch_id: str, pauses: Pauses
+) -> None:
+    desk.hold(batch_id, "inactive", tags={"acp_successor": ["MERGED"]})
+    with pytest.raises(BatchStateError, match="has put MERGED in its place"):
+        revert_batch(client, batch_id, sleep=pauses)
+    assert signals(desk) == []
+
+
+@pytest.mark.parametrize("status", ["archived", "retained"])
+def test_of_a_batch_in_an_archive_the_platform_says_whether_it_can_be_reverted(
+    client: CatalogClient, desk: Desk, batch_id: str, pauses: Pauses, status: str
+) -> None:
+    desk.hold(batch_id, status)
+    with pytest.raises(BatchStateError, match="was answered with"):
+        revert_batch(client, batch_id, sleep=pauses)
+    assert len(signals(desk)) == 1

@@ -14,12 +14,13 @@ from airflow_provider_catalog.api.client import CatalogClient
 from airflow_provider_catalog.api.errors import (
     ApiError,
     BatchLostError,
+    BatchStateError,
     InvalidInputError,
     LostSightError,
     OutcomeUnknownError,
 )
 from airflow_provider_catalog.ingest import pace
-from airflow_provider_catalog.ingest.identity import LogicalAttempt
+from airflow_provider_catalog.ingest.identity import ATTEMPT_TAG, LogicalAttempt
 from airflow_provider_catalog.ingest.opening import POSTS, Opening
 
 pytestmark = pytest.mark.usefixtures("patience")
@@ -373,6 +374,14 @@ class TestTwoAtOnce:
         desk.set(catalog_lag=0)
         assert statuses(client, older)[0] == "aborted"
 
+    def test_do_not_ask_for_ever_to_have_one_aborted(self, client: CatalogClient, desk: Desk) -> None:
+        older, younger = opened(client, desk), opened(client, desk)
+        desk.break_next({"status": 409}, f"*/batches/{younger}", times=None, method="POST")
+        with pytest.raises(BatchStateError, match=f"Batch {younger} is 'loading' and can't be aborted"):
+            opening(client).find()
+        assert 2 <= len(desk.sent("POST", f"{IMPORT}/{younger}")) < 100
+        assert statuses(client, older) == ["loading"]
+
 
 class TestSettling:
     def test_waits_for_a_batch_that_the_catalog_shows_late(self, client: CatalogClient, desk: Desk) -> None:
@@ -520,8 +529,16 @@ class TestACatalogThatDoesNotKnowTheFilter:
         assert statuses(client, foreign) == ["loading"]
 
     def test_may_leave_external_ids_out_of_what_it_shows(self, client: CatalogClient, desk: Desk) -> None:
-        desk.break_next({"status": 200, "body": {"B1": {"status": "success", "created": 1}}}, BATCHES)
+        own = {"status": "success", "created": 1, "tags": {ATTEMPT_TAG: [FIRST.attempt]}}
+        desk.break_next({"status": 200, "body": {"B1": own}}, BATCHES)
         assert opening(client).open().id == "B1"
+
+    def test_makes_no_batch_ours_that_has_no_external_id(self, client: CatalogClient, desk: Desk) -> None:
+        foreign = [client.create_batch(JSON_LINES) for _ in range(2)]
+        shown = {batch_id: {"status": "loading", "created": 1} for batch_id in foreign}
+        desk.break_next({"status": 200, "body": shown}, BATCHES)
+        assert opening(client).open().id not in foreign
+        assert statuses(client, *foreign) == ["loading", "loading"]
 
 
 def test_a_catalog_that_is_down_ends_the_look_and_nothing_is_opened(

@@ -124,6 +124,20 @@ def test_what_makes_no_sense_is_refused(
     assert desk.sent() == []
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{"on_invalid": "drop"}, {"invalid_records_path": "bad.jsonl"}, {"validate_share": 0.5}],
+    ids=str,
+)
+def test_options_of_a_validation_that_is_not_asked_for_are_refused(
+    rows: Path, options: dict[str, Any]
+) -> None:
+    with pytest.raises(
+        ValueError, match=f"{next(iter(options))}: got .*, expected validate='schema' beside it"
+    ):
+        load(rows, validate=None, **options)
+
+
 @pytest.mark.parametrize("options", [{"validate": "rows"}, {"on_invalid": "ignore"}], ids=str)
 def test_a_typo_is_refused_when_the_dag_is_read(rows: Path, options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(options))}: got '.*', expected"):
