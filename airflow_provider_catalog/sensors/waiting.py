@@ -121,17 +121,25 @@ class WaitingSensor(ReportsLineage, BaseSensorOperator):
             return look
 
     def execute_complete(
-        self, context: Context, event: Mapping[str, Any], lineage: Mapping[str, Any] | None = None
+        self,
+        context: Context,
+        event: Mapping[str, Any],
+        lineage: Mapping[str, Any] | None = None,
+        try_number: int | None = None,
     ) -> Any:
         """Turn the trigger's event into the task's end.
 
         :param context: Airflow's context of the task.
         :param event: the trigger's.
         :param lineage: what the process that has deferred has handed on for OpenLineage.
+        :param try_number: the try that has deferred; ``airflow dags test`` and ``DAG.test`` do not hand it on.
         """
         from airflow_provider_catalog.api.errors import LostSightError
         from airflow_provider_catalog.triggers.batch import Outcome
 
+        if try_number not in (None, context["ti"].try_number):
+            # Airflow 3.0 takes a retry back to where the try before it has failed, with that one's event.
+            return self.execute(context)
         outcome, message, summary = Outcome(event["outcome"]), event["message"], event["summary"]
         self._notes.go_on(lineage, event)
         if outcome is Outcome.PROMOTED:
@@ -187,6 +195,6 @@ class WaitingSensor(ReportsLineage, BaseSensorOperator):
                 hard_deadline=now + limit.total_seconds() if limit is not None else None,
             ),
             method_name="execute_complete",
-            kwargs=self._lineage_arguments,
+            kwargs={"try_number": context["ti"].try_number, **self._lineage_arguments},
             timeout=timedelta(seconds=self.timeout + BACKSTOP_SECONDS),
         )

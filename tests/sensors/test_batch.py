@@ -9,6 +9,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from desk import Desk
 from tasks import Run, Visit, dag, run_task
 
+from airflow_provider_catalog.api.errors import LostSightError
 from airflow_provider_catalog.api.models import Batch
 from airflow_provider_catalog.hooks.catalog import CatalogHook
 from airflow_provider_catalog.sensors.batch import BatchSensor
@@ -235,6 +236,7 @@ def test_the_trigger_gets_what_the_templates_rendered_to(desk: Desk) -> None:
         )
     [deferral] = run_task(sensor, batch=batch_id, sandbox="dev").deferrals
     assert (deferral.trigger.batch_id, deferral.trigger.sandbox_name) == (batch_id, "dev")
+    assert deferral.kwargs["try_number"] == 1
 
 
 def test_the_event_of_a_triggerer_that_is_not_upgraded_yet_ends_the_wait() -> None:
@@ -242,3 +244,15 @@ def test_the_event_of_a_triggerer_that_is_not_upgraded_yet_ends_the_wait() -> No
     summary = Batch("B1", "success", records_written=3).summary
     event = {"outcome": "promoted", "message": "Batch B1 is promoted.", "summary": summary}
     assert sensor.execute_complete({"ti": Visit(sensor, Run())}, event) == summary
+
+
+def test_a_try_that_is_given_the_event_of_an_older_one_looks_for_itself(desk: Desk) -> None:
+    """Airflow 3.0 takes a retry straight to where the try before it has failed."""
+    batch_id = desk.open_batch("success")
+    sensor = BatchSensor(task_id="wait", batch_id=batch_id, deferrable=True)
+    event = {"outcome": "lost sight", "message": "Nothing was heard.", "summary": None}
+    with pytest.raises(LostSightError):
+        sensor.execute_complete({"ti": Visit(sensor, Run())}, event, try_number=1)
+    second = Visit(sensor, Run(), try_number=2)
+    summary = sensor.execute_complete({"ti": second, "dag_run": second.dag_run}, event, try_number=1)
+    assert (summary["id"], summary["status"]) == (batch_id, "success")
