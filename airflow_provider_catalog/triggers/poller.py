@@ -10,6 +10,10 @@ spread over the interval.
 
 Trouble with the platform is told to all waits, and wakes none of them: each ends only when it has lasted for longer than it
 tolerates. The poll then slows down, and has the connection read anew, in case that has changed.
+
+It may be one batch, though, that makes the platform fail whenever it is asked for. So those that were in a look that failed are
+then looked at in smaller groups, down to one, until they have been heard of. One that fails alone, while looks at others work,
+stands for itself.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ import math
 import random
 import time
 import weakref
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -47,6 +51,11 @@ LAST_LOOK_SECONDS = 30.0
 
 LOOK_SECONDS = 300.0
 """After so long a look counts as failed, whatever it does: even an answer that arrives byte by byte."""
+
+SHRINKING_BITS = 3
+"""A look that failed is followed by looks at an eighth of as many batches: after two failures, each is looked at alone."""
+
+FAILURES_TO_BE_ALONE = 2
 
 DOUBLINGS = 3
 LONGEST_PAUSE = 120.0
@@ -81,6 +90,7 @@ class Poller:
         self._read_at = 0.0
         self._room = IDS_PER_REQUEST
         self._failures = 0
+        self._worked_at = -math.inf
         self._not_before = 0.0
         # In a context of its own, so that its log lines do not go to the log of whoever came first.
         self._task = contextvars.Context().run(asyncio.get_running_loop().create_task, self._poll())
@@ -152,12 +162,23 @@ class Poller:
             if not waits:
                 continue
             findings = await self._look({wait.batch_id for wait in waits})
+            is_common = findings.trouble is not None and not self._is_of_one(waits, findings.trouble)
             self._tell(waits, findings, started)
             if findings.trouble is None:
+                self._worked_at = time.time()
                 self._failures, self._room = 0, min(2 * self._room, IDS_PER_REQUEST)
-            else:
+            elif is_common:
                 self._slow_down(findings.trouble)
                 await self._tell_trouble(findings.trouble, self._waits.difference(waits))
+
+    def _is_of_one(self, waits: Sequence[Wait], trouble: CatalogError) -> bool:
+        """Whether trouble is that of one batch: looks at others have worked since a look at it alone has failed."""
+        return (
+            len(waits) == 1
+            and _company(waits[0]) == 1
+            and waits[0].failed_at < self._worked_at
+            and not pause_after(trouble)
+        )
 
     def _schedule(self, wait: Wait, turn: float) -> None:
         wait.turn = turn
@@ -177,13 +198,16 @@ class Poller:
                 await asyncio.wait_for(self._woken.wait(), None if seconds == math.inf else seconds)
 
     def _take(self, now: float) -> list[Wait]:
-        """Choose the waits whose turn it is, or soon, as many as fit into one request."""
+        """Choose the waits whose turn it is, or soon, as many as fit into one request and may be together."""
         room = self._room if self._client is None else min(self._room, self._client.look_ups.size)
         taken: list[Wait] = []
         while self._turns and len(taken) < room:
             due, _, wait = self._turns[0]
             if wait in self._waits:
                 if due > now and wait.turn - now > EARLY_SHARE * wait.poll_interval:
+                    break
+                room = min(room, _company(wait))
+                if len(taken) >= room:
                     break
                 taken.append(wait)
             heapq.heappop(self._turns)
@@ -237,12 +261,18 @@ class Poller:
         now = time.time()
         for wait in self._waits.intersection(waits):
             batch = findings.batches.get(wait.batch_id)
-            error = findings.errors.get(wait.batch_id, findings.trouble)
+            error = None if batch else findings.errors.get(wait.batch_id, findings.trouble)
+            if error is None or error is not findings.trouble:
+                wait.failures = 0
+            else:
+                wait.failures, wait.failed_at = wait.failures + 1, now
             is_over = wait.saw(batch, now) if batch else error is not None and wait.missed(error, now)
             if is_over or wait.overran(started):
                 self._waits.discard(wait)
             else:
-                self._schedule(wait, now + wait.poll_interval)
+                self._schedule(
+                    wait, now + _lengthened(wait.poll_interval, wait.failures - FAILURES_TO_BE_ALONE)
+                )
 
     async def _tell_trouble(self, trouble: CatalogError, waits: Collection[Wait]) -> None:
         """Tell the waits that would have been looked at next."""
@@ -256,20 +286,20 @@ class Poller:
     def _slow_down(self, trouble: CatalogError) -> None:
         """Put the next look off, and have the connection read anew, in case that has changed."""
         interval = min((wait.poll_interval for wait in self._waits), default=0.0)
-        pause = min(interval * 2 ** min(self._failures, DOUBLINGS), max(interval, LONGEST_PAUSE))
-        pause = later(max(pause, pause_after(trouble) or 0.0))
+        pause = later(max(_lengthened(interval, self._failures), pause_after(trouble) or 0.0))
         self._not_before = time.time() + pause
         for wait in self._waits:
             wait.expects_nothing_before(self._not_before)
         self._failures += 1
         self._room = max(1, self._room // 2)
         self._is_ready = False
-        log.warning(
-            "Could not look at batches for %d tasks, and goes on in %.0f s. %s",
-            len(self._waits),
-            pause,
-            trouble,
-        )
+        if self._waits:
+            log.warning(
+                "Could not look at batches for %d tasks, and goes on in %.0f s. %s",
+                len(self._waits),
+                pause,
+                trouble,
+            )
 
     def _stop(self) -> None:
         self.is_over = True
@@ -289,6 +319,16 @@ class Poller:
         # After a look that is under way, which may have to open a connection.
         self._thread.submit(self._close)
         self._thread.shutdown(wait=False)
+
+
+def _company(wait: Wait) -> int:
+    """Say with how many others at most a wait is looked at, itself included."""
+    return max(1, IDS_PER_REQUEST >> SHRINKING_BITS * wait.failures)
+
+
+def _lengthened(interval: float, failures: int) -> float:
+    """Give an interval as it is after so many failures."""
+    return min(math.ldexp(interval, min(max(failures, 0), DOUBLINGS)), max(interval, LONGEST_PAUSE))
 
 
 _pollers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str | None], Poller]] = (

@@ -33,7 +33,8 @@ class Wait:
     :param deadline: when the wait is over; there is a last look then.
     :param hard_deadline: when the task's own time is over, if it has a limit.
 
-    ``turn`` is when the next look is due, apart from the one at the deadline.
+    ``turn`` is when the next look is due, apart from the one at the deadline. ``failures`` is how many looks at it have failed in
+    a row, the last one at ``failed_at``.
     """
 
     batch_id: str
@@ -43,6 +44,8 @@ class Wait:
     hard_deadline: float | None = None
     calls: asyncio.Queue[asyncio.Future[None] | Batch | Exception] = field(default_factory=asyncio.Queue)
     turn: float = field(default=0.0, init=False)
+    failures: int = field(default=0, init=False)
+    failed_at: float = field(default=0.0, init=False)
     # Of the trigger, so that what is said about its batch goes to the log of its task.
     context: contextvars.Context = field(default_factory=contextvars.copy_context)
     _limit: asyncio.Timeout | None = field(default=None, init=False)
