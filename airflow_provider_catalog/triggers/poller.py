@@ -28,7 +28,6 @@ import random
 import time
 import weakref
 from collections.abc import Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from airflow_provider_catalog.api.client import CatalogClient
@@ -38,19 +37,13 @@ from airflow_provider_catalog.api.models import Batch
 from airflow_provider_catalog.api.retries import later, pause_after
 from airflow_provider_catalog.api.validation import check_request
 from airflow_provider_catalog.ingest.roll_call import call_roll
-from airflow_provider_catalog.triggers.access import connect, mask_token
+from airflow_provider_catalog.triggers.access import LAST_LOOK_SECONDS, Threads, answered, connect, mask_token
 from airflow_provider_catalog.triggers.waits import Wait
 
 log = logging.getLogger(__name__)
 
 EARLY_SHARE = 0.5
 """A wait may be looked at before its turn by up to this share of its interval, where there is room in a request."""
-
-LAST_LOOK_SECONDS = 30.0
-"""For so long after its deadline a wait goes on for the look that is due at it, when the platform is slow to answer."""
-
-LOOK_SECONDS = 300.0
-"""After so long a look counts as failed, whatever it does: even an answer that arrives byte by byte."""
 
 SHRINKING_BITS = 3
 """A look that failed is followed by looks at an eighth of as many batches: after two failures, each is looked at alone."""
@@ -83,7 +76,7 @@ class Poller:
         self._turns: list[tuple[float, int, Wait]] = []
         self._numbers = itertools.count()
         self._woken = asyncio.Event()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="adobe-catalog-poll")
+        self._thread = Threads(1, "adobe-catalog-poll")
         self._client: CatalogClient | None = None
         self._masked: str | None = None
         self._is_ready = False
@@ -149,8 +142,9 @@ class Poller:
         if self._client is not None and self._client.settings == client.settings:
             client.close()
         else:
-            self._close()
-            self._client = client
+            before, self._client = self._client, client
+            if before is not None:
+                before.close()
         self._masked = await mask_token(self._client, self._masked)
         self._is_ready = True
 
@@ -215,26 +209,21 @@ class Poller:
 
     async def _look(self, batch_ids: Collection[str]) -> Findings:
         try:
-            async with asyncio.timeout(LOOK_SECONDS):
-                if not self._is_ready:
-                    await self._send_errand()
-                findings = await self._ask(batch_ids)
-                if findings is None:
-                    await self._send_errand()
-                    findings = await self._ask(batch_ids)
+            findings = await answered(self._find(batch_ids), LOOKING, self._let_go)
         except CatalogError as error:
             return Findings(trouble=error)
-        except TimeoutError:
-            findings = None
-        except Exception as error:
-            # A mistake of ours over one strange answer must not end all waits.
-            log.exception("Looking at batches has failed.")
-            return Findings(trouble=UnreachableError(LOOKING, f"{type(error).__name__}: {error}"))
-        if findings is None:
-            text = f"there was none within {LOOK_SECONDS:.0f} s, or each one with another token"
-            return Findings(trouble=UnreachableError(LOOKING, text))
         if findings.errors and time.time() - self._read_at >= REREAD_SECONDS:
             self._is_ready = False
+        return findings
+
+    async def _find(self, batch_ids: Collection[str]) -> Findings:
+        if not self._is_ready:
+            await self._send_errand()
+        if (findings := await self._ask(batch_ids)) is None:
+            await self._send_errand()
+            findings = await self._ask(batch_ids)
+        if findings is None:
+            raise UnreachableError(LOOKING, "there is a new token each time")
         return findings
 
     async def _send_errand(self) -> None:
@@ -254,7 +243,7 @@ class Poller:
                 return None
             return call_roll(client.look_ups, batch_ids)
 
-        return await asyncio.get_running_loop().run_in_executor(self._thread, ask)
+        return await self._thread.run(ask)
 
     def _tell(self, waits: Collection[Wait], findings: Findings, started: float) -> None:
         """Tell the waits that were looked at what was found, and say when their next turn is."""
@@ -305,10 +294,11 @@ class Poller:
         self.is_over = True
         self._task.cancel()
 
-    def _close(self) -> None:
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+    def _let_go(self) -> None:
+        """Leave the thread and the client to a look that is under way, which may have to open a connection."""
+        client, self._client = self._client, None
+        self._is_ready = False
+        self._thread.leave(None if client is None else client.close)
 
     def _wind_up(self, task: asyncio.Task[None]) -> None:
         """Let nobody wait for a poll that has come to an end by a mistake of its own, and clean up."""
@@ -316,9 +306,7 @@ class Poller:
         if not task.cancelled() and (error := task.exception()) is not None:
             for wait in self._waits:
                 wait.calls.put_nowait(RuntimeError(f"The poll has broken down: {error!r}"))
-        # After a look that is under way, which may have to open a connection.
-        self._thread.submit(self._close)
-        self._thread.shutdown(wait=False)
+        self._let_go()
 
 
 def _company(wait: Wait) -> int:

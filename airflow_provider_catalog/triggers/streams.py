@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from airflow_provider_catalog.triggers.access import in_thread
+from airflow_provider_catalog.triggers.access import CALLS, answered
 
 if TYPE_CHECKING:
     from airflow_provider_catalog.api.client import CatalogClient
@@ -31,6 +31,8 @@ TICK = 0.5
 """Seconds between two moments at which triggers can go on that have something to do."""
 
 LONGEST_BACKOFF = 8
+
+LOOKING = "Looking for new batches"
 
 
 @dataclass(eq=False)
@@ -105,7 +107,9 @@ class Board:
         pages = sweep(client, {follower.dataset_id for follower in self.followers}, since)
         yield self._new_look(begins=True)
         try:
-            while (page := await in_thread(lambda: next(pages, None))) is not None:
+            while (
+                page := await answered(CALLS.run(lambda: next(pages, None)), LOOKING, CALLS.leave)
+            ) is not None:
                 yield self._new_look(batches=tuple(page))
         except CatalogError as error:
             self._put_off(error)

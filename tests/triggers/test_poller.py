@@ -508,7 +508,7 @@ class TestTrouble:
         assert {event["outcome"] for event in events.values()} == {Outcome.PROMOTED}
 
     def test_with_an_answer_that_never_ends_is_trouble_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(poller, "LOOK_SECONDS", 0.3)
+        monkeypatch.setattr(access, "LOOK_SECONDS", 0.3)
         over = threading.Event()
 
         def stuck(ids: Sequence[str]) -> Reply:
@@ -523,6 +523,27 @@ class TestTrouble:
                 over.set()
         assert {event["outcome"] for event in events.values()} == {Outcome.LOST_SIGHT}
         assert "within" in events["B0"]["message"]
+
+    def test_with_an_answer_that_never_ends_is_over_when_the_platform_answers_again(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(access, "LOOK_SECONDS", 1.0)
+        over = threading.Event()
+        asked = []
+
+        def stuck_at_first(ids: Sequence[str]) -> Reply:
+            asked.append(ids)
+            if len(asked) == 1:
+                over.wait(2 * PATIENCE)
+            return shown(ids, "success")
+
+        with strange_catalog(stuck_at_first, stuck_at_first) as catalog:
+            connect_to(catalog, monkeypatch)
+            try:
+                events = events_of(*(trigger(f"B{n}") for n in range(3)))
+            finally:
+                over.set()
+        assert {event["outcome"] for event in events.values()} == {Outcome.PROMOTED}
 
     def test_of_the_identity_service_is_borne(self, desk: Desk) -> None:
         ids = [desk.open_batch("success") for _ in range(3)]
@@ -584,6 +605,21 @@ def test_a_batch_id_that_is_none_fails_at_once(desk: Desk) -> None:
     assert event["outcome"] == Outcome.FAILED
     assert "not/an id" in event["message"]
     assert desk.sent() == []
+
+
+def test_tokens_do_not_wait_for_answers_to_other_triggers(desk: Desk) -> None:
+    batch_id = desk.open_batch("success")
+    over = threading.Event()
+
+    async def run() -> Any:
+        stuck = [asyncio.create_task(access.CALLS.run(over.wait)) for _ in range(access.THREADS)]
+        try:
+            return await first_event(trigger(batch_id))
+        finally:
+            over.set()
+            await asyncio.wait(stuck)
+
+    assert asyncio.run(run())["outcome"] == Outcome.PROMOTED
 
 
 def test_tokens_are_fetched_off_the_event_loop(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
