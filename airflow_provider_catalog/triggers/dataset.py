@@ -8,7 +8,7 @@ import json
 import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Hashable
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -215,38 +215,34 @@ class DatasetBatchEventTrigger(BaseEventTrigger):
         """Make the poll that Airflow 3.3 shares between triggers, and that it tells which events it has stored."""
         from airflow_provider_catalog.triggers.producer import producer_of
 
-        board = cls(**kwargs)._board()
-        board.tells_settled = True
-        return producer_of(board)
+        return producer_of(cls(**kwargs)._board())
 
     async def filter_shared_stream(
         self, shared_stream: AsyncIterator[Look]
     ) -> AsyncGenerator[TriggerEvent, None]:
         """Yield an event for each batch, where Airflow shares the poll."""
-        async with aclosing(self._events(self._board(), shared_stream)) as events:
-            async for event in events:
-                yield event
+        with self._board() as board:
+            async with aclosing(self._events(board, shared_stream)) as events:
+                async for event in events:
+                    yield event
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield an event for each batch, where Airflow shares no poll."""
-        board = self._board()
-        async with (
-            aclosing(streams.pooled_looks(board)) as looks,
-            aclosing(self._events(board, looks)) as events,
-        ):
-            async for event in events:
-                yield event
+        with self._board() as board:
+            async with (
+                aclosing(streams.pooled_looks(board)) as looks,
+                aclosing(self._events(board, looks)) as events,
+            ):
+                async for event in events:
+                    yield event
 
-    def _board(self) -> Board:
+    def _board(self) -> AbstractContextManager[Board]:
         return streams.board_of(self.shared_stream_key(), self.poll_interval)
 
     async def _events(self, board: Board, looks: AsyncIterator[Look]) -> AsyncGenerator[TriggerEvent, None]:
-        try:
-            async with aclosing(self._follower(board).payloads(looks)) as payloads:
-                async for payload in payloads:
-                    yield TriggerEvent(payload)
-        finally:
-            streams.leave(self.shared_stream_key(), board)
+        async with aclosing(self._follower(board).payloads(looks)) as payloads:
+            async for payload in payloads:
+                yield TriggerEvent(payload)
 
     def _follower(self, board: Board) -> Follower:
         from airflow_provider_catalog.triggers.follower import Follower

@@ -63,6 +63,7 @@ class Board:
     connecting: asyncio.Lock = field(default_factory=asyncio.Lock)
     connect_after: float = 0.0
     pool: _Pool | None = None
+    users: int = 0
     _next_sweep: float = 0.0
     _failures: int = 0
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
@@ -146,24 +147,22 @@ class Board:
 _boards: dict[tuple[int, Hashable], Board] = {}
 
 
-def board_of(key: Hashable, poll_interval: float) -> Board:
-    """Give the board of a stream in this event loop.
+@contextmanager
+def board_of(key: Hashable, poll_interval: float) -> Iterator[Board]:
+    """Use the board of a stream in this event loop. It is there as long as anybody uses it: a trigger, or the poll.
 
     :param poll_interval: seconds between two sweeps, if it is a new one.
     """
     place = (id(asyncio.get_running_loop()), key)
-    if place not in _boards:
-        _boards[place] = Board(poll_interval)
-    return _boards[place]
-
-
-def leave(key: Hashable, board: Board) -> None:
-    """Take a board down if nobody follows it any more."""
-    place = (id(asyncio.get_running_loop()), key)
-    if not board.followers:
-        if _boards.get(place) is board:
+    board = _boards.setdefault(place, Board(poll_interval))
+    board.users += 1
+    try:
+        yield board
+    finally:
+        board.users -= 1
+        if not board.users:
             del _boards[place]
-        board.close()
+            board.close()
 
 
 class _Pool:
