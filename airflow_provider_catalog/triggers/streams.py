@@ -43,12 +43,14 @@ class Look:
     :param begins: whether a sweep over all of them begins here.
     :param ends: whether one has come to its end.
     :param settled: whether Airflow has stored the events that were given on this occasion; None where it does not tell.
+    :param at: when that was, since a trigger may be held up before it takes note; seconds on the monotonic clock.
     """
 
     batches: tuple[Batch, ...] = ()
     begins: bool = False
     ends: bool = False
     settled: bool | None = None
+    at: float = field(default_factory=time.monotonic)
 
 
 @dataclass(eq=False)

@@ -17,6 +17,7 @@ from tasks import IS_AIRFLOW_2, restored
 
 from airflow_provider_catalog.api.client import CatalogClient
 from airflow_provider_catalog.hooks.catalog import CatalogHook
+from airflow_provider_catalog.ingest import arrivals
 from airflow_provider_catalog.triggers import access, follower, notes, streams
 from airflow_provider_catalog.triggers.dataset import DatasetBatchEventTrigger
 
@@ -197,6 +198,38 @@ def test_an_answer_that_never_ends_does_not_end_it(
     finally:
         desk.mend()
         desk.release_all()
+
+
+def test_a_trigger_that_is_held_up_skips_nothing(
+    memory: Memory, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow's database does not answer for longer than a batch may take to be visible, and more are promoted meanwhile."""
+    overlap = 1.0
+    monkeypatch.setattr(arrivals, "OVERLAP", overlap)
+    may_write = asyncio.Event()
+    write, writes = memory.aset, []
+
+    async def held_up(key: str, value: Any) -> None:
+        writes.append(value)
+        if len(writes) == 2:  # the first one is that of the beginning
+            await may_write.wait()
+        await write(key, value)
+
+    monkeypatch.setattr(memory, "aset", held_up)
+
+    async def act() -> tuple[list[str], list[str]]:
+        loaded = await asyncio.to_thread(load)
+        async with running(trigger(memory)) as events:
+            await until(lambda: len(writes) == 2)
+            loaded += await asyncio.to_thread(load)
+            await asyncio.sleep(3 * overlap)
+            loaded += await asyncio.to_thread(load)
+            may_write.set()
+            await until(lambda: len(events) >= len(loaded))
+        return ids(events), loaded
+
+    given, loaded = asyncio.run(act())
+    assert given == loaded
 
 
 def test_a_restart_neither_repeats_nor_skips(memory: Memory, desk: Desk) -> None:
