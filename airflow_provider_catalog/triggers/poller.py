@@ -4,9 +4,10 @@ Airflow runs all triggers of a triggerer in one event loop. The poll is one task
 in a thread. That task is nobody's: it must not ask anything of Airflow. So it gives the triggers errands: one of them reads the
 connection, and has a new token masked, in its own coroutine.
 
-Each wait keeps its own interval, deadline and memory. The poll asks for the batches whose turn it is, together with those whose
-turn comes soon, as many as fit into one request. By this waits that began apart are looked at together, and the requests lie
-spread over the interval.
+Each wait keeps its own interval, deadline and memory. Its deadline is a moment by the wall clock; all else goes by the
+monotonic one, which nobody sets. The poll asks for the batches whose turn it is, together with those whose turn comes soon, as
+many as fit into one request. By this waits that began apart are looked at together, and the requests lie spread over the
+interval.
 
 Trouble with the platform is told to all waits, and wakes none of them: each ends only when it has lasted for longer than it
 tolerates. The poll then slows down, and has the connection read anew, in case that has changed.
@@ -98,7 +99,7 @@ class Poller:
         """
         self._waits.add(wait)
         # The sensor has just looked; the random part keeps waits that began together from looking together.
-        self._schedule(wait, time.time() + random.uniform(0, wait.poll_interval))  # noqa: S311
+        self._schedule(wait, time.monotonic() + random.uniform(0, wait.poll_interval))  # noqa: S311
         try:
             async with wait.limit(LAST_LOOK_SECONDS):
                 return await self._outcome(wait)
@@ -138,7 +139,7 @@ class Poller:
 
     async def _get_ready(self) -> None:
         client = await connect(self._conn_id, self._sandbox_name)
-        self._read_at = time.time()
+        self._read_at = time.monotonic()
         if self._client is not None and self._client.settings == client.settings:
             client.close()
         else:
@@ -152,14 +153,14 @@ class Poller:
         while True:
             await self._pause()
             started = time.time()
-            waits = self._take(started)
+            waits = self._take(time.monotonic())
             if not waits:
                 continue
             findings = await self._look({wait.batch_id for wait in waits})
             is_common = findings.trouble is not None and not self._is_of_one(waits, findings.trouble)
             self._tell(waits, findings, started)
             if findings.trouble is None:
-                self._worked_at = time.time()
+                self._worked_at = time.monotonic()
                 self._failures, self._room = 0, min(2 * self._room, IDS_PER_REQUEST)
             elif is_common:
                 self._slow_down(findings.trouble)
@@ -176,7 +177,8 @@ class Poller:
 
     def _schedule(self, wait: Wait, turn: float) -> None:
         wait.turn = turn
-        heapq.heappush(self._turns, (min(turn, wait.end), next(self._numbers), wait))
+        end = wait.end - time.time() + time.monotonic()
+        heapq.heappush(self._turns, (min(turn, end), next(self._numbers), wait))
         if self._turns[0][2] is wait:
             self._woken.set()
 
@@ -185,7 +187,7 @@ class Poller:
         while True:
             self._woken.clear()
             due = self._turns[0][0] if self._turns else math.inf
-            seconds = max(due, self._not_before) - time.time()
+            seconds = max(due, self._not_before) - time.monotonic()
             if seconds <= 0:
                 return
             with suppress(TimeoutError):
@@ -212,7 +214,7 @@ class Poller:
             findings = await answered(self._find(batch_ids), LOOKING, self._let_go)
         except CatalogError as error:
             return Findings(trouble=error)
-        if findings.errors and time.time() - self._read_at >= REREAD_SECONDS:
+        if findings.errors and time.monotonic() - self._read_at >= REREAD_SECONDS:
             self._is_ready = False
         return findings
 
@@ -254,14 +256,13 @@ class Poller:
             if error is None or error is not findings.trouble:
                 wait.failures = 0
             else:
-                wait.failures, wait.failed_at = wait.failures + 1, now
+                wait.failures, wait.failed_at = wait.failures + 1, time.monotonic()
             is_over = wait.saw(batch, now) if batch else error is not None and wait.missed(error, now)
             if is_over or wait.overran(started):
                 self._waits.discard(wait)
             else:
-                self._schedule(
-                    wait, now + _lengthened(wait.poll_interval, wait.failures - FAILURES_TO_BE_ALONE)
-                )
+                pause = _lengthened(wait.poll_interval, wait.failures - FAILURES_TO_BE_ALONE)
+                self._schedule(wait, time.monotonic() + pause)
 
     async def _tell_trouble(self, trouble: CatalogError, waits: Collection[Wait]) -> None:
         """Tell the waits that would have been looked at next."""
@@ -276,9 +277,9 @@ class Poller:
         """Put the next look off, and have the connection read anew, in case that has changed."""
         interval = min((wait.poll_interval for wait in self._waits), default=0.0)
         pause = later(max(_lengthened(interval, self._failures), pause_after(trouble) or 0.0))
-        self._not_before = time.time() + pause
+        self._not_before = time.monotonic() + pause
         for wait in self._waits:
-            wait.expects_nothing_before(self._not_before)
+            wait.expects_nothing_for(pause)
         self._failures += 1
         self._room = max(1, self._room // 2)
         self._is_ready = False

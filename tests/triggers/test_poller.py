@@ -255,6 +255,20 @@ class TestTheWaitsOfOneConnection:
 
         assert asyncio.run(run()) == 3
 
+    def test_go_on_when_the_clock_is_put_back(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+        batch_id = desk.open_batch("staging")
+
+        async def run() -> Any:
+            (task,) = await waiting(trigger(batch_id, deadline=time.time() + LONG))
+            await until(desk.looks)
+            wall_clock = time.time
+            monkeypatch.setattr(time, "time", lambda: wall_clock() - LONG)
+            desk.hold(batch_id, "success")
+            async with asyncio.timeout(PATIENCE):
+                return await task
+
+        assert asyncio.run(run())["outcome"] == Outcome.PROMOTED
+
 
 class TestAWaitThatGoes:
     def test_leaves_the_others_alone(self, desk: Desk) -> None:
