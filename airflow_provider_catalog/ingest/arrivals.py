@@ -190,16 +190,21 @@ class ArrivalLog:
     _pending: dict[str, Batch] = field(default_factory=dict, init=False)
     _newest: float = field(default=0.0, init=False)
     _newest_at: float = field(default=0.0, init=False)
+    _began_at: float = field(default=0.0, init=False)
     _sees_all: bool = field(default=False, init=False)
 
-    def begin(self) -> None:
-        """Take note that a sweep begins, from this log's horizon or before."""
+    def begin(self, at: float) -> None:
+        """Take note that a sweep begins, from this log's horizon or before.
+
+        :param at: when it began, however late that is noted: seconds on a clock of any origin that runs evenly.
+        """
+        self._began_at = at
         self._sees_all = True
 
-    def take(self, batches: Iterable[Batch], now: float) -> None:
+    def take(self, batches: Iterable[Batch], at: float) -> None:
         """Take note of a page of promoted batches, oldest first.
 
-        :param now: seconds on a clock of any origin that runs evenly.
+        :param at: when it was there, by the same clock.
         """
         for batch in batches:
             completed = batch.completed or 0.0
@@ -210,16 +215,16 @@ class ArrivalLog:
                 return
             self._pending[batch.id] = batch
             if completed > self._newest:
-                self._newest, self._newest_at = completed, now
+                self._newest, self._newest_at = completed, at
 
-    def end(self, now: float) -> None:
+    def end(self) -> None:
         """Take note that a sweep has come to its end. If all of it was seen, the horizon can follow.
 
-        As time passes, it passes on the platform as well: what is not visible so long after the newest batch was seen is
-        younger than that by as much. No clock is compared with another one.
+        As time passes, it passes on the platform as well: what was not visible when the sweep began, so long after the newest
+        batch was seen, is younger than that by as much. No clock is compared with another one.
         """
         if self._sees_all and self._newest:
-            self._follow(self._newest + (now - self._newest_at) - OVERLAP)
+            self._follow(self._newest + (self._began_at - self._newest_at) - OVERLAP)
         self._sees_all = False
 
     def next(self) -> Batch | None:

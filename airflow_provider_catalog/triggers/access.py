@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import logging
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_catalog.hooks.catalog import CatalogHook
@@ -13,9 +13,81 @@ from airflow_provider_catalog.hooks.catalog import CatalogHook
 if TYPE_CHECKING:
     from airflow_provider_catalog.api.client import CatalogClient
 
+log = logging.getLogger(__name__)
+
 THREADS = 4
 
+LOOK_SECONDS = 300.0
+"""After so long a look counts as failed, whatever it does: even an answer that arrives byte by byte."""
+
+LAST_LOOK_SECONDS = 30.0
+"""For so long after its deadline a wait goes on for the look that is due at it, when the platform is slow to answer."""
+
 T = TypeVar("T")
+
+
+class Threads:
+    """Threads of this package's own, for what blocks.
+
+    :param count: so many at most.
+    :param name: what their names begin with.
+    """
+
+    def __init__(self, count: int, name: str) -> None:
+        self._count = count
+        self._name = name
+        self._pool = self._new_pool()
+
+    def _new_pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self._count, thread_name_prefix=self._name)
+
+    async def run(self, function: Callable[[], T]) -> T:
+        """Run a function on one of them."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, function)
+
+    def leave(self, last: Callable[[], None] | None = None) -> None:
+        """Leave them to what they are busy with, after which they end; whatever comes next gets new ones.
+
+        :param last: what is to be done there in the end, after all else if it is one thread only.
+        """
+        left, self._pool = self._pool, self._new_pool()
+        if last is not None:
+            left.submit(last)
+        left.shutdown(wait=False)
+
+
+CALLS = Threads(THREADS, "adobe-catalog-arrivals")
+
+TOKENS = Threads(THREADS, "adobe-catalog-tokens")
+"""Apart from the others, since all that wait need a token from time to time, whichever platform they ask."""
+
+
+async def answered(
+    work: Awaitable[T], call: str, give_up: Callable[[], None], seconds: float = LOOK_SECONDS
+) -> T:
+    """Await what may take too long or fail in any way, and say so as of trouble that may pass.
+
+    :param work: what is awaited.
+    :param call: what that is, in words.
+    :param give_up: what is done when it takes too long.
+    :param seconds: how long it may take, but never longer than ``LOOK_SECONDS``.
+    :raises CatalogError: it did not work, for whatever reason.
+    """
+    from airflow_provider_catalog.api.errors import CatalogError, UnreachableError
+
+    seconds = min(seconds, LOOK_SECONDS)
+    try:
+        async with asyncio.timeout(seconds):
+            return await work
+    except CatalogError:
+        raise
+    except TimeoutError:
+        give_up()
+        raise UnreachableError(call, f"there was none within {seconds:.0f} s") from None
+    except Exception as error:
+        # A mistake of ours over one strange answer must not end what waits.
+        log.exception("Asking the platform has failed.")
+        raise UnreachableError(call, f"{type(error).__name__}: {error}") from error
 
 
 class Access:
@@ -27,27 +99,36 @@ class Access:
         self._client: CatalogClient | None = None
         self._masked: str | None = None
 
-    async def ask(self, question: Callable[[CatalogClient], T]) -> T:
+    async def ask(self, question: Callable[[CatalogClient], T], seconds: float = LOOK_SECONDS) -> T:
         """Have a question answered in a thread.
 
         :param question: asks a client, and nobody else.
+        :param seconds: how long that may take.
         :raises CatalogError: it did not work, for whatever reason.
         """
         from airflow_provider_catalog.api.errors import CatalogError
 
         try:
-            client = self._client = self._client or await connect(self._conn_id, self._sandbox_name)
-            self._masked = await mask_token(client, self._masked)
-            return await in_thread(lambda: question(client))
+            return await answered(self._ask(question), "Asking the platform", _leave_threads, seconds)
         except CatalogError:
             self.close()
             raise
+
+    async def _ask(self, question: Callable[[CatalogClient], T]) -> T:
+        client = self._client = self._client or await connect(self._conn_id, self._sandbox_name)
+        self._masked = await mask_token(client, self._masked)
+        return await CALLS.run(lambda: question(client))
 
     def close(self) -> None:
         """Let go of the client."""
         if self._client is not None:
             self._client.close()
             self._client = None
+
+
+def _leave_threads() -> None:
+    CALLS.leave()
+    TOKENS.leave()
 
 
 async def connect(catalog_conn_id: str, sandbox_name: str | None) -> CatalogClient:
@@ -78,7 +159,7 @@ async def mask_token(client: CatalogClient, masked: str | None) -> str:
 
     from airflow_provider_catalog.api.errors import UnreachableError
 
-    token = await in_thread(client.auth.token)
+    token = await answered(TOKENS.run(client.auth.token), "Fetching a token", TOKENS.leave)
     if token != masked:
         try:
             await sync_to_async(mask_secret)(token)
@@ -87,13 +168,3 @@ async def mask_token(client: CatalogClient, masked: str | None) -> str:
             reason = f"Airflow failed with {type(error).__name__}"
             raise UnreachableError("Masking the token in logs", reason, sent=False) from None
     return token
-
-
-async def in_thread(function: Callable[[], T]) -> T:
-    """Run what blocks on a thread of this package's own."""
-    return await asyncio.get_running_loop().run_in_executor(_threads(), function)
-
-
-@cache
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(THREADS, thread_name_prefix="adobe-catalog-arrivals")

@@ -8,7 +8,7 @@ import json
 import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Hashable
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from airflow_provider_catalog.hooks.catalog import DEFAULT_CONN_ID
 from airflow_provider_catalog.hooks.durations import seconds
 from airflow_provider_catalog.hooks.moments import epoch_seconds
 from airflow_provider_catalog.triggers import streams
-from airflow_provider_catalog.triggers.access import Access
+from airflow_provider_catalog.triggers.access import LAST_LOOK_SECONDS, Access
 from airflow_provider_catalog.triggers.batch import Outcome
 
 if TYPE_CHECKING:
@@ -104,14 +104,15 @@ class DatasetBatchTrigger(BaseTrigger):
             while True:
                 started = time.time()
                 try:
-                    arrivals = await access.ask(watch.look)
+                    limit = max(self._end - started, 0.0) + LAST_LOOK_SECONDS
+                    arrivals = await access.ask(watch.look, limit)
                 except CatalogError as error:
                     watch.missed(error, time.time())
                 else:
                     if arrivals.reach(goal):
                         yield self._arrived(arrivals)
                         return
-                if (event := self._overdue(started, goal)) is not None:
+                if (event := self._overdue(max(started, time.time() - LAST_LOOK_SECONDS), goal)) is not None:
                     yield event
                     return
                 await self._pause(max(self.poll_interval, watch.not_before - time.time()))
@@ -122,15 +123,18 @@ class DatasetBatchTrigger(BaseTrigger):
 
     async def _pause(self, seconds: float) -> None:
         """Sleep, but not beyond a deadline, at which there is one more look."""
-        ends = [self.deadline] if self.hard_deadline is None else [self.deadline, self.hard_deadline]
-        await asyncio.sleep(max(0.0, min(seconds, min(ends) - time.time())))
+        await asyncio.sleep(max(0.0, min(seconds, self._end - time.time())))
+
+    @property
+    def _end(self) -> float:
+        return self.deadline if self.hard_deadline is None else min(self.deadline, self.hard_deadline)
 
     def _arrived(self, arrivals: Arrivals) -> TriggerEvent:
         message = f"In dataset {self.dataset_id} there are {arrivals}."
         return _event(Outcome.PROMOTED, message, {"dataset_id": self.dataset_id, **arrivals.summary})
 
     def _overdue(self, now: float, goal: object) -> TriggerEvent | None:
-        """Give the event of a wait whose last look began after a deadline."""
+        """Give the event of a wait whose last look began after a deadline, or took too long."""
         if self.hard_deadline is not None and now >= self.hard_deadline:
             text = f"The execution_timeout ended the wait for {goal} in dataset {self.dataset_id}."
             return _event(Outcome.STOPPED, text)
@@ -211,38 +215,34 @@ class DatasetBatchEventTrigger(BaseEventTrigger):
         """Make the poll that Airflow 3.3 shares between triggers, and that it tells which events it has stored."""
         from airflow_provider_catalog.triggers.producer import producer_of
 
-        board = cls(**kwargs)._board()
-        board.tells_settled = True
-        return producer_of(board)
+        return producer_of(cls(**kwargs)._board())
 
     async def filter_shared_stream(
         self, shared_stream: AsyncIterator[Look]
     ) -> AsyncGenerator[TriggerEvent, None]:
         """Yield an event for each batch, where Airflow shares the poll."""
-        async with aclosing(self._events(self._board(), shared_stream)) as events:
-            async for event in events:
-                yield event
+        with self._board() as board:
+            async with aclosing(self._events(board, shared_stream)) as events:
+                async for event in events:
+                    yield event
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield an event for each batch, where Airflow shares no poll."""
-        board = self._board()
-        async with (
-            aclosing(streams.pooled_looks(board)) as looks,
-            aclosing(self._events(board, looks)) as events,
-        ):
-            async for event in events:
-                yield event
+        with self._board() as board:
+            async with (
+                aclosing(streams.pooled_looks(board)) as looks,
+                aclosing(self._events(board, looks)) as events,
+            ):
+                async for event in events:
+                    yield event
 
-    def _board(self) -> Board:
+    def _board(self) -> AbstractContextManager[Board]:
         return streams.board_of(self.shared_stream_key(), self.poll_interval)
 
     async def _events(self, board: Board, looks: AsyncIterator[Look]) -> AsyncGenerator[TriggerEvent, None]:
-        try:
-            async with aclosing(self._follower(board).payloads(looks)) as payloads:
-                async for payload in payloads:
-                    yield TriggerEvent(payload)
-        finally:
-            streams.leave(self.shared_stream_key(), board)
+        async with aclosing(self._follower(board).payloads(looks)) as payloads:
+            async for payload in payloads:
+                yield TriggerEvent(payload)
 
     def _follower(self, board: Board) -> Follower:
         from airflow_provider_catalog.triggers.follower import Follower

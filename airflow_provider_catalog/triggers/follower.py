@@ -176,12 +176,11 @@ class Follower:
             )
 
     def _take(self, look: Look) -> None:
-        now = time.monotonic()
         if look.begins:
-            self.log.begin()
-        self.log.take((batch for batch in look.batches if self.dataset_id in batch.dataset_ids), now)
+            self.log.begin(look.at)
+        self.log.take((batch for batch in look.batches if self.dataset_id in batch.dataset_ids), look.at)
         if look.ends:
-            self.log.end(now)
+            self.log.end()
 
     async def _settle(self) -> None:
         """Note the event that was given as done with, once it is."""

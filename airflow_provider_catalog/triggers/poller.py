@@ -4,12 +4,17 @@ Airflow runs all triggers of a triggerer in one event loop. The poll is one task
 in a thread. That task is nobody's: it must not ask anything of Airflow. So it gives the triggers errands: one of them reads the
 connection, and has a new token masked, in its own coroutine.
 
-Each wait keeps its own interval, deadline and memory. The poll asks for the batches whose turn it is, together with those whose
-turn comes soon, as many as fit into one request. By this waits that began apart are looked at together, and the requests lie
-spread over the interval.
+Each wait keeps its own interval, deadline and memory. Its deadline is a moment by the wall clock; all else goes by the
+monotonic one, which nobody sets. The poll asks for the batches whose turn it is, together with those whose turn comes soon, as
+many as fit into one request. By this waits that began apart are looked at together, and the requests lie spread over the
+interval.
 
 Trouble with the platform is told to all waits, and wakes none of them: each ends only when it has lasted for longer than it
 tolerates. The poll then slows down, and has the connection read anew, in case that has changed.
+
+It may be one batch, though, that makes the platform fail whenever it is asked for. So those that were in a look that failed are
+then looked at in smaller groups, down to one, until they have been heard of. One that fails alone, while looks at others work,
+stands for itself.
 """
 
 from __future__ import annotations
@@ -23,8 +28,7 @@ import math
 import random
 import time
 import weakref
-from collections.abc import Collection
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 
 from airflow_provider_catalog.api.client import CatalogClient
@@ -34,7 +38,7 @@ from airflow_provider_catalog.api.models import Batch
 from airflow_provider_catalog.api.retries import later, pause_after
 from airflow_provider_catalog.api.validation import check_request
 from airflow_provider_catalog.ingest.roll_call import call_roll
-from airflow_provider_catalog.triggers.access import connect, mask_token
+from airflow_provider_catalog.triggers.access import LAST_LOOK_SECONDS, Threads, answered, connect, mask_token
 from airflow_provider_catalog.triggers.waits import Wait
 
 log = logging.getLogger(__name__)
@@ -42,11 +46,10 @@ log = logging.getLogger(__name__)
 EARLY_SHARE = 0.5
 """A wait may be looked at before its turn by up to this share of its interval, where there is room in a request."""
 
-LAST_LOOK_SECONDS = 30.0
-"""For so long after its deadline a wait goes on for the look that is due at it, when the platform is slow to answer."""
+SHRINKING_BITS = 3
+"""A look that failed is followed by looks at an eighth of as many batches: after two failures, each is looked at alone."""
 
-LOOK_SECONDS = 300.0
-"""After so long a look counts as failed, whatever it does: even an answer that arrives byte by byte."""
+FAILURES_TO_BE_ALONE = 2
 
 DOUBLINGS = 3
 LONGEST_PAUSE = 120.0
@@ -74,13 +77,14 @@ class Poller:
         self._turns: list[tuple[float, int, Wait]] = []
         self._numbers = itertools.count()
         self._woken = asyncio.Event()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="adobe-catalog-poll")
+        self._thread = Threads(1, "adobe-catalog-poll")
         self._client: CatalogClient | None = None
         self._masked: str | None = None
         self._is_ready = False
         self._read_at = 0.0
         self._room = IDS_PER_REQUEST
         self._failures = 0
+        self._worked_at = -math.inf
         self._not_before = 0.0
         # In a context of its own, so that its log lines do not go to the log of whoever came first.
         self._task = contextvars.Context().run(asyncio.get_running_loop().create_task, self._poll())
@@ -95,7 +99,7 @@ class Poller:
         """
         self._waits.add(wait)
         # The sensor has just looked; the random part keeps waits that began together from looking together.
-        self._schedule(wait, time.time() + random.uniform(0, wait.poll_interval))  # noqa: S311
+        self._schedule(wait, time.monotonic() + random.uniform(0, wait.poll_interval))  # noqa: S311
         try:
             async with wait.limit(LAST_LOOK_SECONDS):
                 return await self._outcome(wait)
@@ -135,12 +139,13 @@ class Poller:
 
     async def _get_ready(self) -> None:
         client = await connect(self._conn_id, self._sandbox_name)
-        self._read_at = time.time()
+        self._read_at = time.monotonic()
         if self._client is not None and self._client.settings == client.settings:
             client.close()
         else:
-            self._close()
-            self._client = client
+            before, self._client = self._client, client
+            if before is not None:
+                before.close()
         self._masked = await mask_token(self._client, self._masked)
         self._is_ready = True
 
@@ -148,20 +153,32 @@ class Poller:
         while True:
             await self._pause()
             started = time.time()
-            waits = self._take(started)
+            waits = self._take(time.monotonic())
             if not waits:
                 continue
             findings = await self._look({wait.batch_id for wait in waits})
+            is_common = findings.trouble is not None and not self._is_of_one(waits, findings.trouble)
             self._tell(waits, findings, started)
             if findings.trouble is None:
+                self._worked_at = time.monotonic()
                 self._failures, self._room = 0, min(2 * self._room, IDS_PER_REQUEST)
-            else:
+            elif is_common:
                 self._slow_down(findings.trouble)
                 await self._tell_trouble(findings.trouble, self._waits.difference(waits))
 
+    def _is_of_one(self, waits: Sequence[Wait], trouble: CatalogError) -> bool:
+        """Whether trouble is that of one batch: looks at others have worked since a look at it alone has failed."""
+        return (
+            len(waits) == 1
+            and _company(waits[0]) == 1
+            and waits[0].failed_at < self._worked_at
+            and not pause_after(trouble)
+        )
+
     def _schedule(self, wait: Wait, turn: float) -> None:
         wait.turn = turn
-        heapq.heappush(self._turns, (min(turn, wait.end), next(self._numbers), wait))
+        end = wait.end - time.time() + time.monotonic()
+        heapq.heappush(self._turns, (min(turn, end), next(self._numbers), wait))
         if self._turns[0][2] is wait:
             self._woken.set()
 
@@ -170,14 +187,14 @@ class Poller:
         while True:
             self._woken.clear()
             due = self._turns[0][0] if self._turns else math.inf
-            seconds = max(due, self._not_before) - time.time()
+            seconds = max(due, self._not_before) - time.monotonic()
             if seconds <= 0:
                 return
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), None if seconds == math.inf else seconds)
 
     def _take(self, now: float) -> list[Wait]:
-        """Choose the waits whose turn it is, or soon, as many as fit into one request."""
+        """Choose the waits whose turn it is, or soon, as many as fit into one request and may be together."""
         room = self._room if self._client is None else min(self._room, self._client.look_ups.size)
         taken: list[Wait] = []
         while self._turns and len(taken) < room:
@@ -185,32 +202,30 @@ class Poller:
             if wait in self._waits:
                 if due > now and wait.turn - now > EARLY_SHARE * wait.poll_interval:
                     break
+                room = min(room, _company(wait))
+                if len(taken) >= room:
+                    break
                 taken.append(wait)
             heapq.heappop(self._turns)
         return taken
 
     async def _look(self, batch_ids: Collection[str]) -> Findings:
         try:
-            async with asyncio.timeout(LOOK_SECONDS):
-                if not self._is_ready:
-                    await self._send_errand()
-                findings = await self._ask(batch_ids)
-                if findings is None:
-                    await self._send_errand()
-                    findings = await self._ask(batch_ids)
+            findings = await answered(self._find(batch_ids), LOOKING, self._let_go)
         except CatalogError as error:
             return Findings(trouble=error)
-        except TimeoutError:
-            findings = None
-        except Exception as error:
-            # A mistake of ours over one strange answer must not end all waits.
-            log.exception("Looking at batches has failed.")
-            return Findings(trouble=UnreachableError(LOOKING, f"{type(error).__name__}: {error}"))
-        if findings is None:
-            text = f"there was none within {LOOK_SECONDS:.0f} s, or each one with another token"
-            return Findings(trouble=UnreachableError(LOOKING, text))
-        if findings.errors and time.time() - self._read_at >= REREAD_SECONDS:
+        if findings.errors and time.monotonic() - self._read_at >= REREAD_SECONDS:
             self._is_ready = False
+        return findings
+
+    async def _find(self, batch_ids: Collection[str]) -> Findings:
+        if not self._is_ready:
+            await self._send_errand()
+        if (findings := await self._ask(batch_ids)) is None:
+            await self._send_errand()
+            findings = await self._ask(batch_ids)
+        if findings is None:
+            raise UnreachableError(LOOKING, "there is a new token each time")
         return findings
 
     async def _send_errand(self) -> None:
@@ -230,19 +245,24 @@ class Poller:
                 return None
             return call_roll(client.look_ups, batch_ids)
 
-        return await asyncio.get_running_loop().run_in_executor(self._thread, ask)
+        return await self._thread.run(ask)
 
     def _tell(self, waits: Collection[Wait], findings: Findings, started: float) -> None:
         """Tell the waits that were looked at what was found, and say when their next turn is."""
         now = time.time()
         for wait in self._waits.intersection(waits):
             batch = findings.batches.get(wait.batch_id)
-            error = findings.errors.get(wait.batch_id, findings.trouble)
+            error = None if batch else findings.errors.get(wait.batch_id, findings.trouble)
+            if error is None or error is not findings.trouble:
+                wait.failures = 0
+            else:
+                wait.failures, wait.failed_at = wait.failures + 1, time.monotonic()
             is_over = wait.saw(batch, now) if batch else error is not None and wait.missed(error, now)
             if is_over or wait.overran(started):
                 self._waits.discard(wait)
             else:
-                self._schedule(wait, now + wait.poll_interval)
+                pause = _lengthened(wait.poll_interval, wait.failures - FAILURES_TO_BE_ALONE)
+                self._schedule(wait, time.monotonic() + pause)
 
     async def _tell_trouble(self, trouble: CatalogError, waits: Collection[Wait]) -> None:
         """Tell the waits that would have been looked at next."""
@@ -256,29 +276,30 @@ class Poller:
     def _slow_down(self, trouble: CatalogError) -> None:
         """Put the next look off, and have the connection read anew, in case that has changed."""
         interval = min((wait.poll_interval for wait in self._waits), default=0.0)
-        pause = min(interval * 2 ** min(self._failures, DOUBLINGS), max(interval, LONGEST_PAUSE))
-        pause = later(max(pause, pause_after(trouble) or 0.0))
-        self._not_before = time.time() + pause
+        pause = later(max(_lengthened(interval, self._failures), pause_after(trouble) or 0.0))
+        self._not_before = time.monotonic() + pause
         for wait in self._waits:
-            wait.expects_nothing_before(self._not_before)
+            wait.expects_nothing_for(pause)
         self._failures += 1
         self._room = max(1, self._room // 2)
         self._is_ready = False
-        log.warning(
-            "Could not look at batches for %d tasks, and goes on in %.0f s. %s",
-            len(self._waits),
-            pause,
-            trouble,
-        )
+        if self._waits:
+            log.warning(
+                "Could not look at batches for %d tasks, and goes on in %.0f s. %s",
+                len(self._waits),
+                pause,
+                trouble,
+            )
 
     def _stop(self) -> None:
         self.is_over = True
         self._task.cancel()
 
-    def _close(self) -> None:
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+    def _let_go(self) -> None:
+        """Leave the thread and the client to a look that is under way, which may have to open a connection."""
+        client, self._client = self._client, None
+        self._is_ready = False
+        self._thread.leave(None if client is None else client.close)
 
     def _wind_up(self, task: asyncio.Task[None]) -> None:
         """Let nobody wait for a poll that has come to an end by a mistake of its own, and clean up."""
@@ -286,9 +307,17 @@ class Poller:
         if not task.cancelled() and (error := task.exception()) is not None:
             for wait in self._waits:
                 wait.calls.put_nowait(RuntimeError(f"The poll has broken down: {error!r}"))
-        # After a look that is under way, which may have to open a connection.
-        self._thread.submit(self._close)
-        self._thread.shutdown(wait=False)
+        self._let_go()
+
+
+def _company(wait: Wait) -> int:
+    """Say with how many others at most a wait is looked at, itself included."""
+    return max(1, IDS_PER_REQUEST >> SHRINKING_BITS * wait.failures)
+
+
+def _lengthened(interval: float, failures: int) -> float:
+    """Give an interval as it is after so many failures."""
+    return min(math.ldexp(interval, min(max(failures, 0), DOUBLINGS)), max(interval, LONGEST_PAUSE))
 
 
 _pollers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str | None], Poller]] = (

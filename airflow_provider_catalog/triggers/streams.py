@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from airflow_provider_catalog.triggers.access import in_thread
+from airflow_provider_catalog.triggers.access import CALLS, answered
 
 if TYPE_CHECKING:
     from airflow_provider_catalog.api.client import CatalogClient
@@ -32,6 +32,8 @@ TICK = 0.5
 
 LONGEST_BACKOFF = 8
 
+LOOKING = "Looking for new batches"
+
 
 @dataclass(eq=False)
 class Look:
@@ -41,12 +43,14 @@ class Look:
     :param begins: whether a sweep over all of them begins here.
     :param ends: whether one has come to its end.
     :param settled: whether Airflow has stored the events that were given on this occasion; None where it does not tell.
+    :param at: when that was, since a trigger may be held up before it takes note; seconds on the monotonic clock.
     """
 
     batches: tuple[Batch, ...] = ()
     begins: bool = False
     ends: bool = False
     settled: bool | None = None
+    at: float = field(default_factory=time.monotonic)
 
 
 @dataclass(eq=False)
@@ -61,6 +65,7 @@ class Board:
     connecting: asyncio.Lock = field(default_factory=asyncio.Lock)
     connect_after: float = 0.0
     pool: _Pool | None = None
+    users: int = 0
     _next_sweep: float = 0.0
     _failures: int = 0
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
@@ -105,7 +110,9 @@ class Board:
         pages = sweep(client, {follower.dataset_id for follower in self.followers}, since)
         yield self._new_look(begins=True)
         try:
-            while (page := await in_thread(lambda: next(pages, None))) is not None:
+            while (
+                page := await answered(CALLS.run(lambda: next(pages, None)), LOOKING, CALLS.leave)
+            ) is not None:
                 yield self._new_look(batches=tuple(page))
         except CatalogError as error:
             self._put_off(error)
@@ -142,24 +149,22 @@ class Board:
 _boards: dict[tuple[int, Hashable], Board] = {}
 
 
-def board_of(key: Hashable, poll_interval: float) -> Board:
-    """Give the board of a stream in this event loop.
+@contextmanager
+def board_of(key: Hashable, poll_interval: float) -> Iterator[Board]:
+    """Use the board of a stream in this event loop. It is there as long as anybody uses it: a trigger, or the poll.
 
     :param poll_interval: seconds between two sweeps, if it is a new one.
     """
     place = (id(asyncio.get_running_loop()), key)
-    if place not in _boards:
-        _boards[place] = Board(poll_interval)
-    return _boards[place]
-
-
-def leave(key: Hashable, board: Board) -> None:
-    """Take a board down if nobody follows it any more."""
-    place = (id(asyncio.get_running_loop()), key)
-    if not board.followers:
-        if _boards.get(place) is board:
+    board = _boards.setdefault(place, Board(poll_interval))
+    board.users += 1
+    try:
+        yield board
+    finally:
+        board.users -= 1
+        if not board.users:
             del _boards[place]
-        board.close()
+            board.close()
 
 
 class _Pool:

@@ -25,7 +25,7 @@ class OverdueError(Exception):
 
 @dataclass(eq=False)
 class Wait:
-    """One trigger's wait for its batch. All times are epoch seconds.
+    """One trigger's wait for its batch. The deadlines are epoch seconds.
 
     :param batch_id: the batch.
     :param watch: the memory of the wait.
@@ -33,7 +33,8 @@ class Wait:
     :param deadline: when the wait is over; there is a last look then.
     :param hard_deadline: when the task's own time is over, if it has a limit.
 
-    ``turn`` is when the next look is due, apart from the one at the deadline.
+    ``turn`` is when the next look is due, apart from the one at the deadline. ``failures`` is how many looks at it have failed in
+    a row, the last one at ``failed_at``. These times are by the monotonic clock.
     """
 
     batch_id: str
@@ -43,6 +44,8 @@ class Wait:
     hard_deadline: float | None = None
     calls: asyncio.Queue[asyncio.Future[None] | Batch | Exception] = field(default_factory=asyncio.Queue)
     turn: float = field(default=0.0, init=False)
+    failures: int = field(default=0, init=False)
+    failed_at: float = field(default=0.0, init=False)
     # Of the trigger, so that what is said about its batch goes to the log of its task.
     context: contextvars.Context = field(default_factory=contextvars.copy_context)
     _limit: asyncio.Timeout | None = field(default=None, init=False)
@@ -52,15 +55,20 @@ class Wait:
         """The first of the deadlines."""
         return self.deadline if self.hard_deadline is None else min(self.deadline, self.hard_deadline)
 
+    @property
+    def seconds_left(self) -> float:
+        """How far away that is."""
+        return max(self.end - time.time(), 0.0)
+
     def limit(self, grace: float) -> asyncio.Timeout:
         """Make what ends the wait so many seconds after its deadline."""
-        self._limit = asyncio.timeout(max(self.end - time.time(), 0.0) + grace)
+        self._limit = asyncio.timeout(self.seconds_left + grace)
         return self._limit
 
-    def expects_nothing_before(self, moment: float) -> None:
-        """Take note that there will be no look until then. A wait that is over earlier won't get its last one."""
-        if self.end < moment and self._limit is not None and not self._limit.expired():
-            self._limit.reschedule(asyncio.get_running_loop().time() + max(self.end - time.time(), 0.0))
+    def expects_nothing_for(self, seconds: float) -> None:
+        """Take note that there will be no look for so long. A wait that is over earlier won't get its last one."""
+        if self.seconds_left < seconds and self._limit is not None and not self._limit.expired():
+            self._limit.reschedule(asyncio.get_running_loop().time() + self.seconds_left)
 
     def saw(self, batch: Batch, now: float) -> bool:
         """Take note of a look; True if the wait is over."""

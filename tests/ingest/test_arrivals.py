@@ -208,9 +208,9 @@ def give_all(log: ArrivalLog) -> list[str]:
 
 def look(log: ArrivalLog, batches: Iterable[Batch], now: float) -> list[str]:
     """Let a log see a whole sweep, and give what is new in it."""
-    log.begin()
+    log.begin(now)
     log.take(batches, now)
-    log.end(now)
+    log.end()
     return give_all(log)
 
 
@@ -244,11 +244,20 @@ class TestLog:
         look(log, [], OVERLAP + 2)
         assert (log.horizon, log.done) == (NOON + 3, {})
 
+    def test_does_not_take_the_time_that_a_sweep_lasts_for_time_in_which_all_became_visible(self) -> None:
+        log = ArrivalLog(NOON)
+        log.begin(0)
+        log.take([batch("quick", NOON + 1000)], 200)
+        log.end()
+        give_all(log)
+        late = batch("late", NOON + 1000 - 200 - OVERLAP)
+        assert look(log, [late, batch("quick", NOON + 1000)], 300) == ["late"]
+
     def test_does_not_move_on_past_what_waits_to_be_given(self) -> None:
         log = ArrivalLog(NOON)
-        log.begin()
+        log.begin(0)
         log.take([batch("waits", NOON + 1), batch("new", NOON + 10_000)], 0)
-        log.end(0)
+        log.end()
         assert log.horizon == NOON + 1
 
     def test_a_restart_goes_on_with_what_was_not_settled(self) -> None:
@@ -260,19 +269,19 @@ class TestLog:
 
     def test_a_sweep_that_was_cut_short_moves_nothing(self) -> None:
         log = ArrivalLog(NOON)
-        log.begin()
+        log.begin(0)
         log.take([batch("new", NOON + 10_000)], 0)
         give_all(log)
         assert log.horizon == NOON
         log.take([batch("newer", NOON + 20_000)], 0)
-        log.begin()
-        log.end(0)
+        log.begin(0)
+        log.end()
         assert log.horizon > NOON
 
     def test_a_sweep_of_which_the_beginning_was_not_seen_moves_nothing(self) -> None:
         log = ArrivalLog(NOON)
         log.take([batch("new", NOON + 10_000)], 0)
-        log.end(0)
+        log.end()
         assert log.horizon == NOON
 
     def test_what_was_too_much_to_keep_is_found_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -281,12 +290,12 @@ class TestLog:
         log = ArrivalLog(NOON)
         given: list[str] = []
         for _ in range(6):
-            log.begin()
+            log.begin(0)
             log.take(many[:10], 0)
             assert log.waiting == 3 or len(given) > 6
             given += give_all(log)
             log.take(many[10:], 0)  # now there is room for these, but not for those that lie between
-            log.end(0)
+            log.end()
             given += give_all(log)
         assert sorted(given, key=int) == [each.id for each in many]
 
@@ -326,11 +335,11 @@ class TestLogAgainstThePlatform:
         assert len(log.done) <= len(loaded)
 
     def look(self, client: CatalogClient, log: ArrivalLog, now: float) -> list[str]:
-        log.begin()
+        log.begin(now)
         try:
             for page in sweep(client, [CRM_PROFILES], log.horizon):
                 log.take(page, now)
         except ApiError:
             return []
-        log.end(now)
+        log.end()
         return give_all(log)

@@ -409,7 +409,7 @@ def quick_waits(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     async def leap(self: Poller) -> None:
         while not self._turns:
             await asyncio.sleep(0.001)
-        seconds = max(0.0, max(self._turns[0][0], self._not_before) - clock.time())
+        seconds = max(0.0, max(self._turns[0][0], self._not_before) - clock.monotonic())
         clock.ahead += seconds
         desk.emulator.platform.clock.advance(seconds)
         await asyncio.sleep(0)
@@ -427,6 +427,9 @@ class _LeapingClock:
 
     def time(self) -> float:
         return time.time() + self.ahead
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.ahead
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import AirflowOptionalProviderFeatureEx
 from desk import BATCHES, CRM_PROFILES, LOCAL_SECRET, Desk
 from tasks import IS_AIRFLOW_2, fire, restored
 
+from airflow_provider_catalog.api.client import CatalogClient
 from airflow_provider_catalog.hooks.catalog import CatalogHook
 from airflow_provider_catalog.triggers.batch import Outcome
 from airflow_provider_catalog.triggers.dataset import DatasetBatchEventTrigger, DatasetBatchTrigger
@@ -68,11 +69,54 @@ def test_the_event_says_how_it_ended_and_names_the_dataset(
     assert (event["summary"] or {}).get("batches") == (1 if outcome is Outcome.PROMOTED else None)
 
 
+def mistaken_once(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Let the client make a mistake over the first answer; what is given lists the answers."""
+    answers: list[object] = []
+    promoted_batches = CatalogClient.promoted_batches
+
+    def mistaken(client: CatalogClient, *arguments: Any, **named: Any) -> Any:
+        answers.append(promoted_batches(client, *arguments, **named))
+        return answers[-1] if len(answers) > 1 else 1 / 0
+
+    monkeypatch.setattr(CatalogClient, "promoted_batches", mistaken)
+    return answers
+
+
 def test_it_never_looks_more_often_than_asked(desk: Desk) -> None:
     desk.break_next({"status": 503}, BATCHES, times=None)
     event = fire(trigger(poll_interval=0.1, deadline=time.time() + 0.6))
     assert event["outcome"] == Outcome.TIMED_OUT
     assert 2 <= len(desk.sent("GET", BATCHES)) <= 7
+
+
+def test_its_deadline_ends_it_also_while_the_platform_does_not_answer(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_provider_catalog.triggers.dataset.LAST_LOOK_SECONDS", 0.2)
+    desk.hold_requests("before", BATCHES, times=None)
+    try:
+        event = fire(trigger(deadline=time.time() + 0.5))
+        assert len(desk.sent("GET", BATCHES)) == 1
+    finally:
+        desk.mend()
+        desk.release_all()
+    assert event["outcome"] == Outcome.TIMED_OUT
+
+
+def test_a_deadline_that_has_passed_while_nobody_waited_still_gets_a_look(desk: Desk) -> None:
+    desk.set(empty_batch="success", promotion_seconds=0)
+    CatalogHook().client.complete_batch(desk.open_batch())
+    assert fire(trigger(deadline=time.time() - 3600))["outcome"] == Outcome.PROMOTED
+
+
+def test_a_mistake_over_one_strange_answer_does_not_end_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.set(empty_batch="success", promotion_seconds=0)
+    CatalogHook().client.complete_batch(desk.open_batch())
+    mistaken = mistaken_once(monkeypatch)
+    assert fire(trigger())["outcome"] == Outcome.PROMOTED
+    assert len(mistaken) >= 2
 
 
 @pytest.mark.skipif(not IS_AIRFLOW_2, reason="Airflow 3 has asset watchers")

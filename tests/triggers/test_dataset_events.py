@@ -15,8 +15,10 @@ import pytest
 from desk import BATCHES, CRM_PROFILES, LOCAL_SECRET, PAGE_VIEWS, Desk, Sent
 from tasks import IS_AIRFLOW_2, restored
 
+from airflow_provider_catalog.api.client import CatalogClient
 from airflow_provider_catalog.hooks.catalog import CatalogHook
-from airflow_provider_catalog.triggers import follower, notes, streams
+from airflow_provider_catalog.ingest import arrivals
+from airflow_provider_catalog.triggers import access, follower, notes, streams
 from airflow_provider_catalog.triggers.dataset import DatasetBatchEventTrigger
 
 VARIABLE = "AIRFLOW_CONN_ADOBE_CATALOG_DEFAULT"
@@ -168,6 +170,66 @@ def test_it_begins_with_what_is_promoted_after_its_first_start(memory: Memory, d
 
     given, loaded = asyncio.run(act())
     assert loaded[0] in given
+
+
+def test_a_mistake_over_one_strange_answer_does_not_end_it(
+    memory: Memory, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    promoted_batches = CatalogClient.promoted_batches
+
+    def mistaken(client: CatalogClient, *arguments: Any, **named: Any) -> Any:
+        asked.append(arguments)
+        return promoted_batches(client, *arguments, **named) if len(asked) > 1 else 1 / 0
+
+    monkeypatch.setattr(CatalogClient, "promoted_batches", mistaken)
+    loaded = load()
+    assert asyncio.run(events_of(trigger(memory), 1)) == loaded
+
+
+def test_an_answer_that_never_ends_does_not_end_it(
+    memory: Memory, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "LOOK_SECONDS", 0.4)
+    loaded = load()
+    desk.hold_requests("before", BATCHES, times=access.THREADS + 1, method="GET")
+    try:
+        assert asyncio.run(events_of(trigger(memory), 1)) == loaded
+    finally:
+        desk.mend()
+        desk.release_all()
+
+
+def test_a_trigger_that_is_held_up_skips_nothing(
+    memory: Memory, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow's database does not answer for longer than a batch may take to be visible, and more are promoted meanwhile."""
+    overlap = 1.0
+    monkeypatch.setattr(arrivals, "OVERLAP", overlap)
+    may_write = asyncio.Event()
+    write, writes = memory.aset, []
+
+    async def held_up(key: str, value: Any) -> None:
+        writes.append(value)
+        if len(writes) == 2:  # the first one is that of the beginning
+            await may_write.wait()
+        await write(key, value)
+
+    monkeypatch.setattr(memory, "aset", held_up)
+
+    async def act() -> tuple[list[str], list[str]]:
+        loaded = await asyncio.to_thread(load)
+        async with running(trigger(memory)) as events:
+            await until(lambda: len(writes) == 2)
+            loaded += await asyncio.to_thread(load)
+            await asyncio.sleep(3 * overlap)
+            loaded += await asyncio.to_thread(load)
+            may_write.set()
+            await until(lambda: len(events) >= len(loaded))
+        return ids(events), loaded
+
+    given, loaded = asyncio.run(act())
+    assert given == loaded
 
 
 def test_a_restart_neither_repeats_nor_skips(memory: Memory, desk: Desk) -> None:

@@ -41,6 +41,20 @@ class Store:
         return {batch_id for state in self.kept.values() for batch_id in state["done"]}
 
 
+class SlowStore(Store):
+    """Answers when it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_asked = False
+        self.may_answer = asyncio.Event()
+
+    async def aget(self, key: str, default: Any = None) -> Any:
+        self.is_asked = True
+        await self.may_answer.wait()
+        return await super().aget(key, default)
+
+
 class Triggerer:
     """Runs triggers as Airflow's does, up to the point where events are stored, which is the test's to do."""
 
@@ -142,6 +156,27 @@ def test_two_datasets_share_one_poll(desk: Desk) -> None:
     asked = desk.sent("GET", BATCHES)
     assert 3 <= len(asked) <= 11
     assert {sent.query["dataSet"] for sent in asked} == {",".join(sorted([CRM_PROFILES, PAGE_VIEWS]))}
+
+
+def test_a_dataset_that_replaces_another_one_keeps_the_poll_for_those_that_come_later(desk: Desk) -> None:
+    loaded = {load(PAGE_VIEWS), load()}
+
+    async def act() -> None:
+        triggerer, slow = Triggerer(), SlowStore()
+        async with triggerer.running(Store(), "5c8c3c555033b814b69f9480") as replaced:
+            await until(lambda: desk.sent("GET", BATCHES))
+            async with triggerer.running(slow, PAGE_VIEWS):
+                await until(lambda: slow.is_asked)
+                replaced.cancel()
+                await until(replaced.done)
+                slow.may_answer.set()
+                await until(lambda: len(triggerer.events) == 1)
+                triggerer.store_events()
+                async with triggerer.running(Store(), CRM_PROFILES):
+                    await until(lambda: set(triggerer.given) == loaded)
+        assert streams._boards == {}
+
+    asyncio.run(act())
 
 
 def test_trouble_ends_neither_the_stream_nor_its_triggers(desk: Desk) -> None:

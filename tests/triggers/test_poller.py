@@ -79,6 +79,26 @@ async def until(condition: Any) -> None:
             await asyncio.sleep(0.01)
 
 
+async def ended(*tasks: asyncio.Task[Any]) -> None:
+    """End triggers before they have given their events."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
+def spoilt_by_the_first(ids: Sequence[str]) -> Reply:
+    """Fail whenever the first batch is asked for."""
+    return (500, {"title": "internal error"}) if "B0" in ids else shown(ids)
+
+
+def seen(desk: Desk) -> set[str]:
+    """Give the ids of the batches that the emulator has shown."""
+    looks = [look for look in desk.sent("GET", f"{BATCHES}*") if look.status == 200]
+    return {
+        each for look in looks for each in look.query.get("batch", look.path.rpartition("/")[2]).split(",")
+    }
+
+
 def open_polls() -> int:
     return sum(len(polls) for polls in poller._pollers.values())
 
@@ -235,6 +255,20 @@ class TestTheWaitsOfOneConnection:
 
         assert asyncio.run(run()) == 3
 
+    def test_go_on_when_the_clock_is_put_back(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+        batch_id = desk.open_batch("staging")
+
+        async def run() -> Any:
+            (task,) = await waiting(trigger(batch_id, deadline=time.time() + LONG))
+            await until(desk.looks)
+            wall_clock = time.time
+            monkeypatch.setattr(time, "time", lambda: wall_clock() - LONG)
+            desk.hold(batch_id, "success")
+            async with asyncio.timeout(PATIENCE):
+                return await task
+
+        assert asyncio.run(run())["outcome"] == Outcome.PROMOTED
+
 
 class TestAWaitThatGoes:
     def test_leaves_the_others_alone(self, desk: Desk) -> None:
@@ -374,6 +408,32 @@ class TestABatchThatIsNotShown:
         assert {event["outcome"] for event in events.values()} == {Outcome.PROMOTED}
 
 
+class TestABatchThatMakesThePlatformFail:
+    def test_is_soon_looked_at_alone_and_takes_no_other_down(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with strange_catalog(spoilt_by_the_first, spoilt_by_the_first) as catalog:
+            connect_to(catalog, monkeypatch)
+            others = {f"B{n}" for n in range(1, IDS_PER_REQUEST)}
+
+            async def run() -> None:
+                tasks = await waiting(
+                    *(trigger(each, deadline=time.time() + LONG) for each in {*others, "B0"})
+                )
+                await until(lambda: catalog.asked.count(["B0"]) >= 4)
+                await ended(*tasks)
+
+            asyncio.run(run())
+        spoilt = [ids for ids in catalog.asked if "B0" in ids and ids != ["B0"]]
+        well = [ids for ids in catalog.asked if "B0" not in ids]
+        assert len(spoilt) <= 3, (
+            "one with all that were together, one with some, and perhaps one with a few that began apart"
+        )
+        assert others == {each for ids in well for each in ids}
+        told = [record for record in caplog.records if "goes on in" in record.getMessage()]
+        assert len(told) <= len(spoilt) + 1, "what befalls one batch alone is not told to all"
+
+
 class TestTrouble:
     @pytest.mark.parametrize(
         "effect",
@@ -391,6 +451,21 @@ class TestTrouble:
         desk.break_next({"status": 500}, f"{BATCHES}*", times=None)
         events_of(*(trigger(each, poll_interval=0.1, deadline=time.time() + 2) for each in ids))
         assert 3 <= len(desk.sent("GET", f"{BATCHES}*")) <= 6, "0.1, 0.2, 0.4, 0.8 seconds lie between them"
+
+    def test_that_is_over_leaves_no_one_alone_for_long(self, desk: Desk) -> None:
+        ids = [desk.open_batch("staging") for _ in range(2 * IDS_PER_REQUEST)]
+        outage = 6
+
+        async def run() -> None:
+            desk.break_next({"status": 503}, f"{BATCHES}*", times=outage)
+            tasks = await waiting(*(trigger(each, deadline=time.time() + LONG) for each in ids))
+            await until(lambda: len(seen(desk)) == len(ids))
+            desk.forget()
+            await until(lambda: len(seen(desk)) == len(ids))
+            await ended(*tasks)
+
+        asyncio.run(run())
+        assert len(desk.sent("GET", f"{BATCHES}*")) <= 10
 
     def test_is_not_asked_about_before_the_platform_allows_it(self, desk: Desk) -> None:
         ids = [desk.open_batch("staging") for _ in range(5)]
@@ -419,6 +494,15 @@ class TestTrouble:
         events = events_of(*(trigger(each, poll_interval=0.1, max_unreachable=0.5) for each in ids))
         assert {event["outcome"] for event in events.values()} == {Outcome.LOST_SIGHT}
 
+    def test_is_no_news_when_nobody_waits_any_more(
+        self, desk: Desk, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        batch_id = desk.open_batch("staging")
+        desk.break_next({"status": 503}, f"{BATCHES}*", times=None)
+        events = events_of(trigger(batch_id, max_unreachable=0))
+        assert events[batch_id]["outcome"] == Outcome.LOST_SIGHT
+        assert "Could not look at batches" not in caplog.text
+
     def test_with_one_strange_answer_is_borne_until_the_answers_are_in_order(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -438,7 +522,7 @@ class TestTrouble:
         assert {event["outcome"] for event in events.values()} == {Outcome.PROMOTED}
 
     def test_with_an_answer_that_never_ends_is_trouble_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(poller, "LOOK_SECONDS", 0.3)
+        monkeypatch.setattr(access, "LOOK_SECONDS", 0.3)
         over = threading.Event()
 
         def stuck(ids: Sequence[str]) -> Reply:
@@ -453,6 +537,27 @@ class TestTrouble:
                 over.set()
         assert {event["outcome"] for event in events.values()} == {Outcome.LOST_SIGHT}
         assert "within" in events["B0"]["message"]
+
+    def test_with_an_answer_that_never_ends_is_over_when_the_platform_answers_again(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(access, "LOOK_SECONDS", 1.0)
+        over = threading.Event()
+        asked = []
+
+        def stuck_at_first(ids: Sequence[str]) -> Reply:
+            asked.append(ids)
+            if len(asked) == 1:
+                over.wait(2 * PATIENCE)
+            return shown(ids, "success")
+
+        with strange_catalog(stuck_at_first, stuck_at_first) as catalog:
+            connect_to(catalog, monkeypatch)
+            try:
+                events = events_of(*(trigger(f"B{n}") for n in range(3)))
+            finally:
+                over.set()
+        assert {event["outcome"] for event in events.values()} == {Outcome.PROMOTED}
 
     def test_of_the_identity_service_is_borne(self, desk: Desk) -> None:
         ids = [desk.open_batch("success") for _ in range(3)]
@@ -514,6 +619,21 @@ def test_a_batch_id_that_is_none_fails_at_once(desk: Desk) -> None:
     assert event["outcome"] == Outcome.FAILED
     assert "not/an id" in event["message"]
     assert desk.sent() == []
+
+
+def test_tokens_do_not_wait_for_answers_to_other_triggers(desk: Desk) -> None:
+    batch_id = desk.open_batch("success")
+    over = threading.Event()
+
+    async def run() -> Any:
+        stuck = [asyncio.create_task(access.CALLS.run(over.wait)) for _ in range(access.THREADS)]
+        try:
+            return await first_event(trigger(batch_id))
+        finally:
+            over.set()
+            await asyncio.wait(stuck)
+
+    assert asyncio.run(run())["outcome"] == Outcome.PROMOTED
 
 
 def test_tokens_are_fetched_off_the_event_loop(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
