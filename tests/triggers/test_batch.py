@@ -1,6 +1,7 @@
 """`BatchTrigger` waits without a worker: it survives restarts, never hurries, and keeps no secret."""
 
 import asyncio
+import gc
 import inspect
 import json
 import time
@@ -182,6 +183,8 @@ def assert_closed(desk: Desk, ports: set[int]) -> None:
     end = time.monotonic() + 10
     while open_ones := established(desk, ports):
         assert time.monotonic() < end, open_ones
+        # urllib3 closes a pool that nobody refers to any more, and the traceback of a refusal does, in a cycle.
+        gc.collect()
         time.sleep(0.02)
 
 
