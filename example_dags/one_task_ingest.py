@@ -51,7 +51,6 @@ with DAG(
             # It is there as soon as the batch is, also if that fails.
             batch_id=XComArg(ingest, key="batch_id"),
             path=str(REJECTED / "{{ run_id }}" / "{{ ti.map_index }}.jsonl"),
-            trigger_rule="all_done",
-        )
+        ).as_teardown()  # runs in any case, and leaves a failed run failed
 
     load.expand(file=find_files())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import sqlite3
 from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 _TABLE = "CREATE TABLE IF NOT EXISTS objects (kind TEXT, key TEXT, body TEXT, PRIMARY KEY (kind, key)) WITHOUT ROWID"
+_OWN_NAME = re.compile(r"[0-9a-f]{32}")
 
 
 class Store:
@@ -68,7 +70,9 @@ class Store:
 
     def sweep(self, known: Container[str]) -> None:
         """Delete the files that no object names: uploads that were cut short when the emulator ended."""
-        self.delete(entry.name for entry in os.scandir(self._files) if entry.name not in known)
+        names = [entry.name for entry in os.scandir(self._files) if entry.is_file()]
+        # Nobody else's files, should the folder have been somebody's before.
+        self.delete(name for name in names if _OWN_NAME.fullmatch(name) and name not in known)
 
     def clear(self) -> None:
         """Forget all objects and files."""
