@@ -25,7 +25,6 @@ from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
     NewConnectionError,
-    ProtocolError,
     ReadTimeoutError,
 )
 
@@ -380,8 +379,9 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             continue
         seen.add(id(cause))
         yield cause
-        todo += [cause.__context__, cause.__cause__, getattr(cause, "reason", None)]
-        if isinstance(cause, requests.RequestException | ProtocolError):
+        # Not the context: where a call is made while an earlier error is handled, that is the earlier one.
+        todo += [cause.__cause__, getattr(cause, "reason", None)]
+        if isinstance(cause, requests.RequestException | HTTPError):
             todo += cause.args
 
 

@@ -92,6 +92,20 @@ class TestAnswersThatAreLost:
         assert count() == 1
         assert pauses == []
 
+    def test_what_went_wrong_before_a_create_does_not_count_as_its_own_trouble(
+        self, make_client: MakeClient, pauses: Pauses
+    ) -> None:
+        with peer(hang_up()) as server:
+            client = make_client(server.url, access_token="ready")
+            try:
+                create(make_client(closed_port(), access_token="ready", attempts=1))
+            except UnreachableError:
+                # The refused connection is still being handled; of the next call it tells nothing.
+                error = raised_by(create, client)
+        assert isinstance(error, OutcomeUnknownError)
+        assert len(server.received) == 1
+        assert pauses == []
+
     @pytest.mark.parametrize(
         "call",
         [
