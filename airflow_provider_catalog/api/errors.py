@@ -102,7 +102,8 @@ class Failure:
         return f"{sentence} {self.advice}" if self.advice else sentence
 
 
-TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+# Beside what the platform documents: what a gateway or a content network on the way says of an origin in trouble.
+TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504, 507, 509, *range(520, 528), 529, 530})
 
 
 class ApiError(CatalogError):

@@ -5,11 +5,13 @@ trouble                                   a SAFE call            an UNSENT_ONLY 
 ========================================  =====================  ============================
 no connection could be made               repeated               repeated
 429 (refused before any work)             repeated               repeated
-408, 425, 500, 502, 503, 504              repeated               not: it may have been done
+another one that passes by itself         repeated               not: it may have been done
 time-out, reset, truncated or unreadable  repeated               not: it may have been done
 401                                       once, new token        once, new token
 anything else                             not                    not
 ========================================  =====================  ============================
+
+Which ones pass by themselves, 408, 425 and most of 5xx, stands in :data:`.errors.TRANSIENT_STATUSES`.
 
 SAFE are all reads, the PUT of a file (it replaces), the signal COMPLETE (Adobe's guide encourages to repeat it) and the token
 request. UNSENT_ONLY are ``POST /batches``, which has no idempotency key, and ABORT, REVERT and the calls that send a file in

@@ -50,5 +50,5 @@ def wait_for(client: CatalogClient, batch_id: str, patience: Patience) -> Batch:
             raise LostSightError(
                 f"Batch {batch_id} was not promoted within {patience.timeout:.0f} s; another try goes on waiting."
             )
-        pause = max(patience.poll_interval, watch.not_before - time.time())
+        pause = max(patience.poll_interval, watch.quiet_seconds)
         pace.sleep(max(0.0, min(pause, deadline - pace.now())))

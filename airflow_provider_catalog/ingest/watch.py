@@ -9,6 +9,7 @@ the platform for too long.
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -39,18 +40,21 @@ REFUSALS = frozenset({400, 403, 404})
 class TroubleWatch:
     """What a wait remembers of looks that failed. All times are epoch seconds.
 
-    ``not_before`` is when the platform wants to be asked again at the earliest.
-
     :param subject: what is waited for, in words.
     :param max_unreachable: for how many seconds the platform may give no useful answer.
     """
 
     subject: str
     max_unreachable: float = DEFAULT_MAX_UNREACHABLE
-    not_before: float = field(default=0.0, init=False)
+    _quiet_until: float = field(default=0.0, init=False)
     _trouble: CatalogError | None = field(default=None, init=False)
     _trouble_since: float = field(default=0.0, init=False)
     _refused_since: float | None = field(default=None, init=False)
+
+    @property
+    def quiet_seconds(self) -> float:
+        """For how many seconds from now the platform wants to be left alone; not more than 0 if it may be asked."""
+        return self._quiet_until - time.monotonic()
 
     @property
     def is_refused(self) -> bool:
@@ -77,7 +81,8 @@ class TroubleWatch:
         :raises ApiError: the platform goes on refusing.
         :raises LostSightError: nothing useful was heard for too long.
         """
-        self.not_before = now + (pause_after(error) or 0.0)
+        # By a clock that nobody sets: one that is put back would put off the next look for as long.
+        self._quiet_until = time.monotonic() + (pause_after(error) or 0.0)
         refused = is_refusal(error)
         self._refused_since = (self._refused_since or now) if refused else None
         before, self._trouble = self._trouble, error

@@ -175,7 +175,7 @@ class WaitingSensor(ReportsLineage, BaseSensorOperator):
         from airflow_provider_catalog.api.errors import BatchError, CatalogError, InvalidInputError
 
         watch = self._watch(context)
-        if time.time() < watch.not_before:
+        if watch.quiet_seconds > 0:
             return PokeReturnValue(is_done=False)
         try:
             return self._read(context)

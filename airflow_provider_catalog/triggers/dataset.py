@@ -115,7 +115,7 @@ class DatasetBatchTrigger(BaseTrigger):
                 if (event := self._overdue(max(started, time.time() - LAST_LOOK_SECONDS), goal)) is not None:
                     yield event
                     return
-                await self._pause(max(self.poll_interval, watch.not_before - time.time()))
+                await self._pause(max(self.poll_interval, watch.quiet_seconds))
         except CatalogError as error:
             yield _event(Outcome.FAILED if error.permanent else Outcome.LOST_SIGHT, str(error))
         finally:

@@ -108,7 +108,7 @@ REPEATED: list[tuple[CatalogError, bool, bool]] = [
     (UnreachableError("GET /", "time-out"), True, False),
     (UnreachableError("GET /", "certificate", sent=False, lasting=True), False, False),
     (api_error(429), True, True),
-    *((api_error(status), True, False) for status in (408, 425, 500, 502, 503, 504)),
+    *((api_error(status), True, False) for status in (408, 425, 500, 502, 503, 504, 507, 520, 527, 530)),
     *(
         (api_error(status), False, False)
         for status in (301, 400, 401, 403, 404, 409, 412, 413, 414, 415, 501, 505)

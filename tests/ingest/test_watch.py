@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 import pytest
@@ -174,7 +175,14 @@ class TestTrouble:
     )
     def test_tells_when_to_ask_again(self, watch: BatchWatch, wish: float | None, pause: float) -> None:
         watch.missed(answer(429, wish), NOON)
-        assert watch.not_before == NOON + pause
+        assert watch.quiet_seconds == pytest.approx(pause, abs=2)
+
+    def test_asks_again_in_time_where_the_clock_is_put_back(
+        self, watch: BatchWatch, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        watch.missed(answer(429, 30.0), time.time())
+        monkeypatch.setattr(time, "time", lambda: NOON)
+        assert watch.quiet_seconds <= 30
 
 
 class TestRefusals:
