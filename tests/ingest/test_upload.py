@@ -511,10 +511,13 @@ class TestSeveralAtOnce:
     ) -> None:
         # Those that wait before they try again would wait for ever.
         monkeypatch.setattr(pace, "wait", lambda event, _: event.wait())
-        desk.break_next({"status": 503}, "*/files/0[0-2]", times=None)
-        desk.break_next({"status": 403}, "*/files/03")
-        with pytest.raises(ApiError, match="files/03 was answered with 403"):
-            upload(client, batch_id, *files, parallel=4)
+        desk.hold_requests("before", "*/files/*", times=4)
+        with ThreadPoolExecutor(1) as thread:
+            done = thread.submit(upload, client, batch_id, *files, parallel=4)
+            for held in desk.held(count=4):
+                desk.release(held["id"], {"status": 403 if held["path"].endswith("03") else 503})
+            with pytest.raises(ApiError, match="files/03 was answered with 403"):
+                done.result()
         assert len(desk.sent("PUT")) == 4
 
     def test_are_all_stopped_by_whoever_checks_in(

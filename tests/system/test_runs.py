@@ -1,6 +1,7 @@
 """A scheduler, a triggerer and workers of their own run the DAGs; the platform and Airflow's API tell the outcome."""
 
 import pytest
+from airflow_stack import AIRFLOW_2
 from catalog_view import record_counts
 from runs import Runs
 
@@ -49,6 +50,12 @@ def test_each_run_has_opened_one_batch(runs: Runs) -> None:
 
 def test_the_classic_dag_was_run_by_its_schedule(runs: Runs) -> None:
     assert runs.airflow.run_of("classic_ingest")["run_type"] == "scheduled"
+
+
+@pytest.mark.parametrize("dag_id", ["classic_ingest", "announced_ingest"])
+def test_no_dag_runs_again_when_a_day_begins(runs: Runs, dag_id: str) -> None:
+    dag = runs.airflow.api("GET", f"/dags/{dag_id}")
+    assert dag["next_dagrun_create_after" if AIRFLOW_2 else "next_dagrun_run_after"] is None
 
 
 def test_a_failed_batch_fails_the_sensor_without_another_try(runs: Runs) -> None:
