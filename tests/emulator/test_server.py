@@ -162,8 +162,17 @@ def test_an_upload_that_was_cut_short_is_swept_away_at_the_next_start(tmp_path: 
     with running(data_dir=tmp_path) as emulator:
         client = Client(emulator)
         client.put(client.open(), b"{}")
-        folder = emulator.platform.store.new_file().parent
-        kept = list(folder.iterdir())
-        (folder / "half-an-upload").write_bytes(b"...")
+        half = emulator.platform.store.new_file()
+        kept = list(half.parent.iterdir())
+        half.write_bytes(b"...")
     with running(data_dir=tmp_path):
-        assert list(folder.iterdir()) == kept
+        assert list(half.parent.iterdir()) == kept
+
+
+def test_files_that_the_emulator_has_not_written_stay_in_its_folder(tmp_path: Path) -> None:
+    with running(data_dir=tmp_path) as emulator:
+        theirs = emulator.platform.store.new_file().with_name("holiday.jpg")
+        theirs.write_bytes(b"...")
+    with running(data_dir=tmp_path) as again:
+        Client(again).steer("reset")
+        assert theirs.read_bytes() == b"..."
