@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from ..batches import Batch, Forced, Json
 from ..bodies import json_object, parsed_json
+from ..clock import FASTEST
 from ..faults import Effect, release_effect
 from ..platform import Platform
 from ..problems import problem
@@ -38,7 +39,7 @@ _CLOCK = Draft202012Validator(
         "properties": {
             "advance": {"type": "number", "minimum": 0},
             "freeze": {"type": "boolean"},
-            "set_rate": {"type": "number", "minimum": 0},
+            "set_rate": {"type": "number", "minimum": 0, "maximum": FASTEST},
         },
     }
 )
@@ -76,11 +77,14 @@ async def set_clock(request: Request) -> Response:
     """``POST /clock``: {"advance": seconds}, {"freeze": true or false}, {"set_rate": times real time}."""
     platform = platform_of(request)
     body = await json_object(request, _CLOCK)
+    try:
+        platform.clock.advance(body.get("advance", 0))
+    except ValueError as error:
+        raise problem(400, str(error)) from None
     if "freeze" in body:
         platform.clock.freeze(body["freeze"])
     if "set_rate" in body:
         platform.clock.set_rate(body["set_rate"])
-    platform.clock.advance(body.get("advance", 0))
     platform.keep_clock()
     return await get_clock(request)
 
