@@ -18,6 +18,8 @@ BYTES = "application/octet-stream"
 
 _CHUNK = 64 * 1024
 _IN_MEMORY = 1024 * 1024
+_DEEPEST = 100  # objects and lists within one another
+_TOO_DEEP = "The value is nested too deeply."
 
 
 def media_type(request: Request) -> str:
@@ -37,10 +39,31 @@ def require_catalog_json(request: Request) -> None:
         raise generic(400, "A valid content-type must be specified")
 
 
+def parsed_json(body: bytes) -> Any:
+    """Return the JSON value in a body. Raises ValueError where there is none, or one that no answer can repeat.
+
+    Python reads more than JSON allows, such as NaN and numbers that become infinite, and halves of characters
+    (lone surrogates), which JSON allows and UTF-8 does not. What is nested very deeply it reads, but does not write.
+    """
+    try:
+        value = json.loads(body)
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+    if _is_deeper(value, _DEEPEST):
+        raise ValueError(_TOO_DEEP)
+    json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    return value
+
+
+def _is_deeper(value: Any, most: int) -> bool:
+    members = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return bool(members) and (most == 0 or any(_is_deeper(each, most - 1) for each in members))
+
+
 async def json_object(request: Request, validator: Draft202012Validator) -> dict[str, Any]:
     """Return the JSON object in a request's body; refuse with 400 what is none, or not as the schema says."""
     try:
-        body = json.loads(await request.body())
+        body = parsed_json(await request.body())
     except ValueError:
         raise problem(400, "The request body is not JSON.") from None
     error = best_match(validator.iter_errors(body))

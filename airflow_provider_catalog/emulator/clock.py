@@ -5,9 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+FASTEST = 1_000_000_000.0
+"""The highest rate that a clock can be given: thirty years in a second."""
+
+_LATEST = 253_402_300_799.0  # the end of the year 9999, after which nobody can write moments down
+
 
 class Clock:
-    """Seconds since the epoch, which can be advanced, frozen, and made to run faster or slower; never back."""
+    """Seconds since the epoch, which can be advanced, frozen, and made to run faster or slower; never back.
+
+    At the end of the year 9999 it stands still.
+    """
 
     def __init__(self, offset: float = 0.0, real: Callable[[], float] = time.time) -> None:
         self._real = real
@@ -17,7 +25,7 @@ class Clock:
 
     def now(self) -> float:
         """Return the emulator's time in seconds since the epoch."""
-        return self._base + (self._real() - self._since) * self.speed
+        return min(self._base + (self._real() - self._since) * self.speed, _LATEST)
 
     @property
     def speed(self) -> float:
@@ -35,9 +43,9 @@ class Clock:
         return self.now() - self._real()
 
     def advance(self, seconds: float) -> None:
-        """Jump ahead. Raises ValueError for a step back."""
-        if not 0 <= seconds < float("inf"):
-            raise ValueError("the clock goes forward only")
+        """Jump ahead. Raises ValueError for a step back, and for one beyond the year 9999."""
+        if not 0 <= seconds <= _LATEST - self.now():
+            raise ValueError("the clock goes forward only, and no further than the year 9999")
         self._base += seconds
 
     def freeze(self, frozen: bool) -> None:
@@ -46,9 +54,9 @@ class Clock:
         self._frozen = frozen
 
     def set_rate(self, rate: float) -> None:
-        """Let the time run `rate` times as fast as real time. Raises ValueError for a rate below 0."""
-        if not 0 <= rate < float("inf"):
-            raise ValueError("the clock goes forward only")
+        """Let the time run `rate` times as fast as real time. Raises ValueError for a rate below 0 or above `FASTEST`."""
+        if not 0 <= rate <= FASTEST:
+            raise ValueError(f"the clock goes forward only, at most {FASTEST:.0f} times as fast as real time")
         self._anchor(self.now())
         self._rate = rate
 

@@ -1,7 +1,7 @@
 """Reading the records of an uploaded file, in each of the formats that a batch can have.
 
 A reader yields one item per row: the record, or a `BadRow` where the row cannot be read. What ails the file as a
-whole is raised as `BadFile`. Readers hold one row at a time; a file may be larger than the memory.
+whole is raised as `BadFile`. Readers hold one row at a time, of Parquet a thousand; a file may be larger than the memory.
 """
 
 from __future__ import annotations
@@ -113,14 +113,17 @@ def csv_rows(path: Path, input_format: Json) -> Iterator[Row]:
 
 
 def parquet_rows(path: Path, input_format: Json) -> Iterator[Row]:
-    """Yield the rows of a Parquet file. Needs pyarrow: see `has_rows`."""
+    """Yield an empty record for each row of a Parquet file, since nobody looks at more. Needs pyarrow: see `has_rows`.
+
+    Many values that Parquet can hold, such as dates after the year 9999, Python cannot.
+    """
     parquet: Any = importlib.import_module("pyarrow.parquet")
     try:
         # Left to itself pyarrow reads far ahead, and keeps as much as the whole file in memory.
         with parquet.ParquetFile(path, pre_buffer=False, buffer_size=_PARQUET_BUFFER) as file:
             for batch in file.iter_batches(batch_size=_PARQUET_ROWS):
-                yield from batch.to_pylist()
-    except (OSError, ValueError) as error:  # pyarrow's own errors derive from these
+                yield from ({} for _ in range(batch.num_rows))
+    except (OSError, ValueError) as error:  # so are pyarrow's own for a file that is damaged
         raise BadFile(UNREADABLE_FILE, "The file is not a readable Parquet file.") from error
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from urllib.parse import parse_qsl
 
 from starlette.types import Message, Receive, Scope, Send
 
+from .bodies import parsed_json
 from .clock import Clock
 from .wire import Wire
 
@@ -118,7 +118,7 @@ class Listener:
 
 def _parsed(body: bytes) -> Any:
     try:
-        return _redacted(json.loads(body))
+        return _redacted(parsed_json(body))
     except ValueError:
         return None
 

@@ -23,6 +23,7 @@ DIAGNOSTICS_WERE_OFF = "INGEST-1211-400"
 PARTLY_INGESTED = "INGEST-1212-400"
 GUARDRAILS = "EMU-GUARDRAILS-400"
 UNFINISHED_FILES = "EMU-UNFINISHED-400"
+UNREAD = "EMU-UNREAD-500"
 
 _MAX_RANGES = 100  # of row numbers, for one code
 _CORRUPT = (Flaw(Kind.UNPARSABLE, "The row is corrupt and cannot be parsed.", "parse"),)
@@ -122,6 +123,11 @@ def obstacle(files: Sequence[StoredFile], unfinished: Collection[str], settings:
 def without_files(accepted: bool) -> Outcome:
     """Return how a batch without any file ends."""
     return Outcome(succeeded=True) if accepted else _failure(EMPTY_FILE, "The batch has no files.")
+
+
+def unread() -> Outcome:
+    """Return the failure of a batch on whose files the emulator itself stumbled."""
+    return _failure(UNREAD, "The emulator could not read the files: see its log.")
 
 
 def _failure(code: str, description: str) -> Outcome:

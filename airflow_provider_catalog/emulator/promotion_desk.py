@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from .batches import Batch, Outcome
 from .lifecycle import RUNNING, Step, promotion
-from .promotion import Job, Stopped, ingest, obstacle, without_files
+from .promotion import Job, Stopped, ingest, obstacle, unread, without_files
 
 if TYPE_CHECKING:
     from .platform import Platform
@@ -58,9 +58,20 @@ class PromotionDesk:
         self._reading.discard(task)
         error = None if task.cancelled() else task.exception()
         if error and not isinstance(error, Stopped):
-            _log.error("The files of a batch could not be read: it stays as it is.", exc_info=error)
+            _log.error("The end of a batch could not be kept: it stays as it is.", exc_info=error)
 
     def _outcome(self, batch: Batch) -> Outcome:
+        """Read a batch and return how it ends: it fails if anything at all goes wrong in reading. Raises Stopped."""
+        try:
+            return self._ingested(batch)
+        except Stopped:
+            raise
+        except Exception:  # noqa: BLE001 - whatever it is, see below
+            # Else the batch would stay as it is for ever, and keep the emulator from starting with this folder again.
+            _log.exception("The files of batch %s could not be read: it fails.", batch.id)
+            return unread()
+
+    def _ingested(self, batch: Batch) -> Outcome:
         platform, opening = self._platform, batch.opening
         files = tuple(batch.files.values())
         if found := obstacle(files, batch.uploads, platform.settings):

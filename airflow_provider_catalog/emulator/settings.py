@@ -148,6 +148,7 @@ class Settings:
 
 SECRET_SETTINGS = frozenset({"client_secret"})
 _POSITIVE = frozenset({"diagnostics_rows", "range_limit"})
+_LONGEST = 100 * 365 * 86_400  # seconds: moments stay such that they can be written down
 
 
 def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
@@ -174,17 +175,24 @@ def _converted(name: str, hint: Any, value: Any) -> Any:
     choices = get_args(hint) if get_origin(hint) is Literal else (True, False) if hint is bool else ()
     if choices:
         by_text = {str(choice).lower(): choice for choice in choices}
-        if str(value).lower() not in by_text:
+        text = "" if value is None else str(value).lower()  # the text "none" is a choice
+        if text not in by_text:
             raise InvalidSetting(f"{name} is one of {', '.join(by_text)}, not {value!r}")
-        return by_text[str(value).lower()]
+        return by_text[text]
     if hint is str:
-        return str(value)
+        if not isinstance(value, str):
+            raise InvalidSetting(f"{name} is a text")  # what it is instead may be a secret
+        return value
     try:
         number = hint(value)
     except (TypeError, ValueError):
         raise InvalidSetting(f"{name} is a number, not {value!r}") from None
+    except OverflowError:
+        number = float("inf")
     if not 0 <= number < float("inf"):
         raise InvalidSetting(f"{name} is not negative, and finite, not {value!r}")
+    if hint is float and number > _LONGEST:
+        raise InvalidSetting(f"{name} is at most {_LONGEST} seconds, a hundred years, not {value!r}")
     if number < 1 and name in _POSITIVE:
         raise InvalidSetting(f"{name} is at least 1, not {value!r}")
     return number

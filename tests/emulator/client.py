@@ -14,6 +14,8 @@ SCOPES = "openid,session,AdobeID,read_organizations,additional_info.projectedPro
 ORG = "0123456789ABCDEF01234567@AdobeOrg"
 JSON_LINES = {"format": "json"}
 MULTI_LINE = {"format": "json", "isMultiLineJson": True}
+SENSELESS = {"name": {"type": "string", "maxLength": "ten"}}
+"""Fields of a schema that the registry takes, and on which the emulator stumbles when it holds a row with a name to them."""
 
 
 class Client:

@@ -85,6 +85,29 @@ def test_a_body_that_is_no_json_object_is_refused(api: Client, data: bytes) -> N
 
 
 @pytest.mark.parametrize(
+    "value",
+    [
+        b"NaN",
+        b"-Infinity",
+        b"1e999",
+        b'"\\ud800"',
+        b'{"\\udfff": 1}',
+        b'"\xed\xa0\x80"',
+        b"[" * 900 + b"1" + b"]" * 900,
+        b"[" * 100_000,
+    ],
+    ids=["NaN", "infinity", "infinite", "half a character", "in a name", "raw", "deep", "very deep"],
+)
+def test_a_value_that_no_answer_can_repeat_is_refused(api: Client, value: bytes) -> None:
+    headers = {"Content-Type": "application/json"}
+    body = b'{"datasetId": "%s", "inputFormat": {"format": "json", "nullMarker": %s}}'
+    answer = api.call("POST", "import/batches", data=body % (CRM_PROFILES.encode(), value), headers=headers)
+    assert answer.status_code == 400
+    assert api.get("catalog/batches").json() == {}
+    assert api.requests("?path=/data/")[0]["request_body"] is None
+
+
+@pytest.mark.parametrize(
     "content_type", ["text/plain", "application/octet-stream", "multipart/form-data", None]
 )
 def test_a_batch_is_described_in_json(api: Client, content_type: str | None) -> None:

@@ -120,16 +120,21 @@ def test_missing_packages_are_named(
         (["--set", "nope"], "NAME=VALUE"),
         (["--promotion-seconds", "-3"], "not negative"),
         (["--catalog-lag", "short"], "number"),
+        (["--token-lifetime", "1e999"], "finite"),
+        (["--promotion-seconds", "1e300"], "a hundred years"),
+        (["--set", "small_file_limit=1e999"], "number"),
     ],
 )
 def test_a_senseless_setting_is_named(
     capsys: pytest.CaptureFixture[str], arguments: list[str], hint: str
 ) -> None:
-    assert hint in refusal(capsys, *arguments)
+    said = refusal(capsys, *arguments)
+    assert hint in said
+    assert said.count("\n") == 1
 
 
-@pytest.mark.parametrize("port", ["-1", "65536", "http"])
+@pytest.mark.parametrize("port", ["-1", "65536", "99999", "http", "8765.0", ""])
 def test_a_senseless_port_is_refused(capsys: pytest.CaptureFixture[str], port: str) -> None:
     with pytest.raises(SystemExit, match="2"):
         cli.main(["--port", port])
-    assert "--port" in capsys.readouterr().err
+    assert "--port: a port is a number from 0 to 65535\n" in capsys.readouterr().err

@@ -298,6 +298,7 @@ def test_faults_are_listed_with_their_hits_and_can_be_cleared(api: Client) -> No
         {"effect": {"explode": True}},
         {"effect": {"status": 500}, "times": 0},
         {"effect": {"status": 500}, "match": {"host": "x"}},
+        {"effect": {"status": 500, "body": "\ud800"}},
         "text",
     ],
 )

@@ -276,7 +276,11 @@ def test_a_senseless_hold_is_refused(api: Client, effect: dict[str, Any]) -> Non
 
 
 @pytest.mark.parametrize(
-    "body", ["text", {}, {"effect": {}}, {"effect": {"hold": "after"}}, {"effect": {"expire_token": True}}]
+    "body",
+    [
+        *("text", {}, {"effect": {}}, {"effect": {"hold": "after"}}, {"effect": {"expire_token": True}}),
+        {"effect": {"status": 500, "body": "\ud800"}},
+    ],
 )
 def test_a_senseless_release_is_refused_and_the_request_stays_held(
     api: Client, start: Start, body: Any

@@ -63,6 +63,14 @@ def test_a_changed_secret_counts_at_once(api: Client) -> None:
     assert api.token(client_secret="rotated").status_code == 200
 
 
+@pytest.mark.parametrize("name", ["client_id", "client_secret"])
+def test_a_setting_that_is_no_text_does_not_become_one(api: Client, name: str) -> None:
+    answer = requests.post(f"{api.url}/__emulator__/settings", json={name: None}, timeout=10)
+    assert answer.status_code == 400
+    assert api.token(**{name: "None"}).json()["error"] == "invalid_client"
+    assert api.token().status_code == 200
+
+
 def test_the_fields_may_be_in_the_query(api: Client) -> None:
     fields = f"grant_type=client_credentials&client_id=local-client&client_secret=local-secret&scope={SCOPES}"
     assert requests.post(f"{api.url}/ims/token/v3?{fields}", timeout=10).status_code == 200

@@ -92,6 +92,16 @@ def test_a_newcomer_is_told_what_to_do(api: Client) -> None:
     assert "airflow dags test" not in page(api, "/")
 
 
+def test_a_batch_that_takes_no_files_any_more_has_none_rather_than_none_yet(api: Client) -> None:
+    batch_id = api.open()
+    assert "No file yet" in page(api, batch_page(batch_id))
+    api.signal(batch_id, "ABORT")
+    shown = page(api, batch_page(batch_id))
+    assert "No files" in shown
+    assert "No file yet" not in shown
+    assert 'id="files"' not in shown
+
+
 def test_links_lead_from_page_to_page(api: Client) -> None:
     api.open()
     seen, waiting = set(), ["/"]

@@ -23,6 +23,7 @@ pytestmark = [
 
 AXE = files("axe_core_python").joinpath("axe.min.js")
 WIDTHS = {"wide": 1200, "phone": 360}
+CUT_OFF = "[...document.querySelectorAll('.panel')].some((each) => each.scrollWidth > each.clientWidth)"
 TOO_WIDE = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 PAUSE, RESUME = "//button[.='Pause']", "//button[.='Resume']"
 
@@ -88,6 +89,18 @@ def test_everybody_can_read_the_pages(
         browser.get(api.url + path)
         assert complaints(browser) == []
         assert browser.execute_script(f"return {TOO_WIDE}") is False
+
+
+@pytest.mark.parametrize("width", [1200, 900, 360])
+def test_nothing_is_cut_off_however_long_it_is(browser: chromium.Browser, api: Client, width: int) -> None:
+    browser.emulate(width, 800)
+    endless = "x" * 5000
+    batch_id = api.open(externalId=endless, tags={endless: [endless]})
+    errors = [{"code": endless, "description": endless}]
+    api.steer(f"batches/{batch_id}", {"status": endless, "errors": errors})
+    for path in paths(batch_id).values():
+        browser.get(api.url + path)
+        assert browser.execute_script(f"return {CUT_OFF} || {TOO_WIDE}") is False, path
 
 
 def test_dark_is_dark_and_light_is_light(browser: chromium.Browser) -> None:

@@ -12,7 +12,7 @@ import pytest
 from airflow_provider_catalog.emulator.content import parquet_rows
 from airflow_provider_catalog.emulator.seeds import CRM_PROFILES, LOYALTY_MEMBERS
 
-from .client import MULTI_LINE, Client
+from .client import MULTI_LINE, SENSELESS, Client
 
 PARQUET = {"format": "parquet"}
 CSV = {"format": "csv"}
@@ -169,6 +169,24 @@ def test_parquet_is_ingested_and_counted_where_it_can_be_read(api: Client) -> No
     assert batch["status"] == "success"
     assert batch["metrics"]["inputByteSize"] == len(THREE_ROWS)
     assert batch.get("recordCount", "unknown") == (3 if pyarrow_is_installed() else "unknown")
+
+
+def test_parquet_may_hold_dates_that_python_cannot(api: Client) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = importlib.import_module("pyarrow.parquet")
+    table = pyarrow.table({"birth": pyarrow.array([2**30], pyarrow.date32())})  # days: three million years
+    file = pyarrow.BufferOutputStream()
+    parquet.write_table(table, file)
+    batch = api.ingest(file.getvalue().to_pybytes(), inputFormat=PARQUET)
+    assert (batch["status"], batch["recordCount"]) == ("success", 1)
+
+
+def test_a_batch_on_which_the_emulator_stumbles_fails_and_others_go_on(api: Client) -> None:
+    dataset_id = api.add_dataset(SENSELESS)
+    batch = api.ingest(b'{"name": "x"}', dataset_id=dataset_id)
+    assert (batch["status"], codes(batch)) == ("failed", ["EMU-UNREAD-500"])
+    assert "metrics" not in batch
+    assert api.ingest(lines(1))["status"] == "success"
 
 
 CSV_CASES = [

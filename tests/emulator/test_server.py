@@ -16,7 +16,7 @@ import requests
 from airflow_provider_catalog.emulator.server import running
 from airflow_provider_catalog.emulator.settings import Settings
 
-from .client import Client
+from .client import SENSELESS, Client
 
 
 def test_the_connection_reaches_the_emulator() -> None:
@@ -126,6 +126,22 @@ def test_a_batch_that_was_being_read_is_read_again_after_a_restart(tmp_path: Pat
         assert (after.status(batch_id), after.batch(batch_id)["recordCount"]) == ("success", 1)
 
 
+def test_a_batch_on_which_the_emulator_stumbles_does_not_keep_it_from_starting(tmp_path: Path) -> None:
+    with running(data_dir=tmp_path) as emulator:
+        client = Client(emulator)
+        dataset_id = client.add_dataset(SENSELESS)
+        batch_id = client.open(dataset_id)
+        client.put(batch_id, b'{"name": "x"}', dataset_id=dataset_id)
+        emulator.platform.promotions.stop()
+        client.signal(batch_id)
+        client.advance(10)
+        assert client.status(batch_id) == "staged"
+    with running(data_dir=tmp_path) as again:
+        after = Client(again)
+        after.advance(1)
+        assert after.status(batch_id) == "failed"
+
+
 def test_a_folder_is_used_by_one_emulator_at_a_time(tmp_path: Path) -> None:
     with (
         running(data_dir=tmp_path),
@@ -162,8 +178,17 @@ def test_an_upload_that_was_cut_short_is_swept_away_at_the_next_start(tmp_path: 
     with running(data_dir=tmp_path) as emulator:
         client = Client(emulator)
         client.put(client.open(), b"{}")
-        folder = emulator.platform.store.new_file().parent
-        kept = list(folder.iterdir())
-        (folder / "half-an-upload").write_bytes(b"...")
+        half = emulator.platform.store.new_file()
+        kept = list(half.parent.iterdir())
+        half.write_bytes(b"...")
     with running(data_dir=tmp_path):
-        assert list(folder.iterdir()) == kept
+        assert list(half.parent.iterdir()) == kept
+
+
+def test_files_that_the_emulator_has_not_written_stay_in_its_folder(tmp_path: Path) -> None:
+    with running(data_dir=tmp_path) as emulator:
+        theirs = emulator.platform.store.new_file().with_name("holiday.jpg")
+        theirs.write_bytes(b"...")
+    with running(data_dir=tmp_path) as again:
+        Client(again).steer("reset")
+        assert theirs.read_bytes() == b"..."

@@ -37,12 +37,18 @@ def test_values_come_from_json_or_from_a_command_line(name: str, value: Any, exp
         ("promotion_seconds", -1, "not negative"),
         ("token_lifetime", "inf", "finite"),
         ("token_lifetime", "nan", "finite"),
+        pytest.param("token_lifetime", 10**400, "finite", id="too large for a float"),
         ("small_file_limit", None, "number"),
+        ("small_file_limit", float("inf"), "finite"),
+        ("promotion_seconds", 1e300, "a hundred years"),
         ("diagnostics_rows", 0, "at least 1"),
         ("range_limit", 0, "at least 1"),
         ("bodies", "xml", "one of empty, json"),
         ("created_status", 204, "one of 200, 201"),
         ("external_id_unique", "maybe", "one of true, false"),
+        ("received_ranges", None, "one of bytes=, bytes, bare, none, not None"),
+        ("client_id", None, "client_id is a text"),
+        ("org", {}, "org is a text"),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_name(name: str, value: Any, hint: str) -> None:
@@ -51,6 +57,9 @@ def test_what_makes_no_sense_is_refused_by_name(name: str, value: Any, hint: str
 
 
 def test_the_secret_is_never_shown() -> None:
+    with pytest.raises(InvalidSetting, match="client_secret is a text") as refused:
+        changed(Settings(), {"client_secret": 1234})
+    assert "1234" not in str(refused.value)
     assert set(as_dict(Settings())) == {each.name for each in dataclasses.fields(Settings)} - {
         "client_secret"
     }

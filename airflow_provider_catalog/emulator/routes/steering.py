@@ -7,7 +7,6 @@ that has pointed its own host name at a loopback address (DNS rebinding) gets no
 from __future__ import annotations
 
 import ipaddress
-import json
 import re
 from dataclasses import asdict
 from urllib.parse import urlsplit
@@ -18,7 +17,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ..batches import Batch, Forced, Json
-from ..bodies import json_object
+from ..bodies import json_object, parsed_json
+from ..clock import FASTEST
 from ..faults import Effect, release_effect
 from ..platform import Platform
 from ..problems import problem
@@ -39,7 +39,7 @@ _CLOCK = Draft202012Validator(
         "properties": {
             "advance": {"type": "number", "minimum": 0},
             "freeze": {"type": "boolean"},
-            "set_rate": {"type": "number", "minimum": 0},
+            "set_rate": {"type": "number", "minimum": 0, "maximum": FASTEST},
         },
     }
 )
@@ -77,11 +77,14 @@ async def set_clock(request: Request) -> Response:
     """``POST /clock``: {"advance": seconds}, {"freeze": true or false}, {"set_rate": times real time}."""
     platform = platform_of(request)
     body = await json_object(request, _CLOCK)
+    try:
+        platform.clock.advance(body.get("advance", 0))
+    except ValueError as error:
+        raise problem(400, str(error)) from None
     if "freeze" in body:
         platform.clock.freeze(body["freeze"])
     if "set_rate" in body:
         platform.clock.set_rate(body["set_rate"])
-    platform.clock.advance(body.get("advance", 0))
     platform.keep_clock()
     return await get_clock(request)
 
@@ -94,7 +97,7 @@ async def list_faults(request: Request) -> Response:
 async def add_fault(request: Request) -> Response:
     """``POST /faults``: a new rule."""
     try:
-        fault = platform_of(request).faults.add(json.loads(await request.body()))
+        fault = platform_of(request).faults.add(parsed_json(await request.body()))
     except ValueError as error:
         raise problem(400, str(error)) from None
     return JSONResponse(asdict(fault), 201)
@@ -136,7 +139,7 @@ async def release_hold(request: Request) -> Response:
     """
     hold_id, body = request.path_params["id"], await request.body()
     try:
-        effect = release_effect(json.loads(body)) if body else Effect()
+        effect = release_effect(parsed_json(body)) if body else Effect()
     except ValueError as error:
         raise problem(400, str(error)) from None
     ended = platform_of(request).holds.release(hold_id, effect)
