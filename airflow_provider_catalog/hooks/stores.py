@@ -33,7 +33,7 @@ def connect(address: str) -> tuple[AbstractFileSystem, str]:
         return path.fs, path.path
     except (ValueError, ImportError) as error:
         allowed = f"a store whose Airflow provider is installed ({error})"
-        raise InvalidInputError("files", address, allowed) from error
+        raise InvalidInputError("files", without_query(address), allowed) from error
 
 
 def _connect_to_web(address: str, username: str | None) -> tuple[AbstractFileSystem, str]:

@@ -13,18 +13,44 @@ from airflow_provider_catalog.api.validation import check_request
 
 log = logging.getLogger(__name__)
 
-ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+ADDRESS = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://")
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]")
 PARTITION_FOLDER = re.compile(r"[^=]+=[^=]*")
 
 WEB = ("http://", "https://")
+# A path object has taken one of the slashes away.
+WEB_ANYWHERE = re.compile(r"(https?:/+[^?]*)\?.*", re.IGNORECASE | re.DOTALL)
+LOCAL_SCHEME = "file://"
 
 P = TypeVar("P", bound=PurePath)
 
 
-def without_query(address: str) -> str:
-    """Give an address as it may be shown: what follows a question mark on the web opens the file to everybody perhaps."""
-    return address.partition("?")[0] if address.startswith(WEB) else address
+def lower_scheme(text: str) -> str:
+    """Write the scheme of an address in lower case, which is how everything else here knows it.
+
+    >>> lower_scheme("HTTPS://Host/A"), lower_scheme("Data/A")
+    ('https://Host/A', 'Data/A')
+    """
+    return ADDRESS.sub(lambda scheme: scheme[0].lower(), text)
+
+
+def without_query(text: str) -> str:
+    """Give a text as it may be shown: what follows a question mark on the web opens the file to everybody perhaps.
+
+    >>> without_query("https://host/a?sig=secret"), without_query("zip://a::https://host/b?sig=secret"), without_query("a?.csv")
+    ('https://host/a', 'zip://a::https://host/b', 'a?.csv')
+    """
+    return WEB_ANYWHERE.sub(r"\1", text)
+
+
+def is_chain(text: str) -> bool:
+    """Whether fsspec would take an address for a chain of file systems, such as ``simplecache::https://host/a``.
+
+    >>> is_chain("zip://a::s3://bucket/b"), is_chain("s3://bucket/a::b"), is_chain("file:///a::b"), is_chain("a::b")
+    (True, True, False, False)
+    """
+    text = text.removeprefix(LOCAL_SCHEME)
+    return "::" in text and "://" in text
 
 
 def shown_cause(address: str, error: Exception) -> Exception | None:

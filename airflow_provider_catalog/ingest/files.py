@@ -12,10 +12,14 @@ from airflow_provider_catalog.api.errors import InvalidInputError
 from airflow_provider_catalog.ingest.file_names import (
     ADDRESS,
     CONTROL_CHARACTERS,
+    LOCAL_SCHEME,
+    WEB_ANYWHERE,
     above_partitions,
     fixed_part,
+    is_chain,
     is_hidden,
     log_left_out,
+    lower_scheme,
     refuse_empty,
     remote_name,
     without_query,
@@ -55,9 +59,9 @@ def find_files(
 
 def _match(pattern: FilePattern, connect: Connect) -> list[SourceFile]:
     text = _checked_pattern(pattern)
-    if ADDRESS.match(text) and not text.startswith("file://"):
+    if ADDRESS.match(text) and not text.startswith(LOCAL_SCHEME):
         return find_in_store(text, connect)
-    return _match_local(text.removeprefix("file://"))
+    return _match_local(text.removeprefix(LOCAL_SCHEME))
 
 
 def _match_local(text: str) -> list[SourceFile]:
@@ -93,15 +97,30 @@ def _refuse_unreadable(error: OSError) -> None:
 
 def _checked_pattern(pattern: object) -> str:
     if not isinstance(pattern, str | os.PathLike):
-        raise InvalidInputError("files", pattern, "paths and globs as texts")
-    text = os.fspath(pattern)
+        raise InvalidInputError("files", _shown(pattern), "paths and globs as texts")
+    text = lower_scheme(os.fspath(pattern))
+    shown = without_query(text)
     if not text.strip():
         raise InvalidInputError("files", text, "a path or a glob that is not empty")
     if CONTROL_CHARACTERS.search(text):
-        raise InvalidInputError("files", without_query(text), "a path without control characters")
+        raise InvalidInputError("files", shown, "a path without control characters")
     if ".." in PurePath(text).parts:
-        raise InvalidInputError("files", without_query(text), "a path without ..")
+        raise InvalidInputError("files", shown, "a path without ..")
+    # fsspec would read what stands before the ::, which may be another file.
+    if is_chain(text):
+        allowed = "an address without ::, which chains file systems (on the web, %3A%3A means the same)"
+        raise InvalidInputError("files", shown, allowed)
+    is_local = not ADDRESS.match(text) or text.startswith(LOCAL_SCHEME)
+    if is_local and WEB_ANYWHERE.search(text):
+        allowed = "a web address as a text that begins with http:// or https://"
+        raise InvalidInputError("files", shown, allowed)
     return text
+
+
+def _shown(value: object) -> object:
+    """Give a value that is no path as it may be shown."""
+    holds_query = WEB_ANYWHERE.search(repr(value)) is not None
+    return f"{type(value).__name__} with a web address in it" if holds_query else value
 
 
 def _refuse_unreadable_folders(base: Path, pattern: str) -> None:

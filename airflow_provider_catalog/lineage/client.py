@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# With one of these in it a path is another one where it is taken for the end of a URI.
+URI_MARKS = frozenset("?#")
+
 
 class ReportingClient(CatalogClient):
     """A client that tells of each dataset into which it has put a file, and of the files of this machine that these were.
@@ -47,7 +50,7 @@ class ReportingClient(CatalogClient):
 
         super().put_file(batch_id, dataset_id, remote_name, opened)
         # Of what open() gives, the name is a path; of pipes and sockets it is a number.
-        if isinstance(path, str) and os.path.isfile(path):
+        if isinstance(path, str) and os.path.isfile(path) and not URI_MARKS.intersection(path):
             self._tell("add_input_asset", f"file://{os.path.abspath(path)}")
         settings = self.settings
         name = dataset_name(settings.ims_org_id, settings.sandbox_name, dataset_id)

@@ -73,7 +73,11 @@ def _dataset_facets(notes: Notes, settings: PlatformSettings | None) -> dict[str
     schema = notes.schema or read_dataset_schema(settings, notes.dataset_id)
     if schema is None:
         return {}
-    fields = [SchemaDatasetFacetFields(name=each.path, type=each.kind) for each in columns(schema)]
+    try:
+        fields = [SchemaDatasetFacetFields(name=each.path, type=each.kind) for each in columns(schema)]
+    except Exception as error:  # noqa: BLE001 - whatever the registry has answered, everything else that is known is told
+        log.warning("The lineage is told without the schema, which can't be understood: %r.", error)
+        return {}
     return {"schema": SchemaDatasetFacet(fields=fields)}
 
 

@@ -7,12 +7,22 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Iterable
+from itertools import takewhile
 from pathlib import PurePosixPath
 from typing import NamedTuple
 from urllib.parse import quote
 
 from airflow_provider_catalog.assets.dataset import SCHEME, canonical_organisation
+from airflow_provider_catalog.ingest.file_names import (
+    ADDRESS,
+    LOCAL_SCHEME,
+    WEB,
+    is_chain,
+    lower_scheme,
+    without_query,
+)
 
 MOST_NAMES = 100
 """How many files are told of one by one; of more than that, their folders are."""
@@ -24,8 +34,9 @@ OBJECT_STORES = {
     **dict.fromkeys(("abfs", "abfss", "adl", "az"), "abfss"),
 }
 AZURE = "abfss"
-WEB = ("http", "https")
 ROOT = "/"
+# What stands before the path. The brackets around an IPv6 address are no wildcards, and a bucket can't have any.
+STORE = re.compile(rf"{LOCAL_SCHEME}|{ADDRESS.pattern}[^/]*/?")
 
 
 class Name(NamedTuple):
@@ -55,11 +66,12 @@ def file_name(address: str, account: str | None = None) -> Name | None:
         query of a web address, which may hold a signature, are left out.
     :param account: the storage account of a container of Azure, without which it has no name that is certain.
     """
-    scheme, separator, rest = address.partition("://")
-    if not separator or scheme == "file":
-        return Name("file", os.path.abspath(rest or address))
-    if scheme in WEB:
-        rest = rest.partition("?")[0].partition("#")[0]
+    address = lower_scheme(without_query(address))
+    if not ADDRESS.match(address) or address.startswith(LOCAL_SCHEME):
+        return Name("file", os.path.abspath(address.removeprefix(LOCAL_SCHEME)))
+    scheme, _, rest = address.partition("://")
+    if address.startswith(WEB):
+        rest = rest.partition("#")[0]
     authority, _, path = rest.partition("/")
     authority = authority.rpartition("@")[2]
     store = OBJECT_STORES.get(scheme)
@@ -75,13 +87,14 @@ def file_name(address: str, account: str | None = None) -> Name | None:
 def pattern_names(files: object) -> list[Name]:
     """Name what users have asked for, without a look at it: of a glob, the folder above its first wildcard.
 
-    :param files: as the operators take it. What is no path is left out.
+    :param files: as the operators take it. What is no path, and chains of file systems, which they refuse, are left out.
     """
     patterns = [files] if isinstance(files, str | os.PathLike) else files
     if not isinstance(patterns, Iterable):
         return []
-    texts = [os.fspath(each) for each in patterns if isinstance(each, str | os.PathLike)]
-    return few(name for text in texts if (name := file_name(_fixed(text))) is not None)
+    texts = [lower_scheme(os.fspath(each)) for each in patterns if isinstance(each, str | os.PathLike)]
+    names = (file_name(_fixed(text)) for text in texts if not is_chain(text))
+    return few(name for name in names if name is not None)
 
 
 def few(names: Iterable[Name]) -> list[Name]:
@@ -102,9 +115,10 @@ def _folder(name: Name) -> Name:
 
 def _fixed(pattern: str) -> str:
     """Cut a glob before its first wildcard."""
-    scheme = pattern.partition("://")[0]
-    if scheme in WEB or not glob.has_magic(pattern):
+    store = found[0] if (found := STORE.match(pattern)) else ""
+    path = pattern.removeprefix(store)
+    if pattern.startswith(WEB) or not glob.has_magic(path):
         return pattern
-    parts = pattern.split("/")
-    first = next(index for index, part in enumerate(parts) if glob.has_magic(part))
-    return "/".join(parts[:first]) or ROOT
+    folder = "/".join(takewhile(lambda part: not glob.has_magic(part), path.split("/")))
+    # Of a relative path nothing may be left, which is the current folder.
+    return store + (folder or (ROOT if path.startswith(ROOT) else ""))

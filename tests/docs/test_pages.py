@@ -39,7 +39,7 @@ def public_classes() -> Iterator[str]:
     yield from sorted(item.__name__ for item in classes - bases if item.__name__.endswith(endings))
 
 
-@pytest.mark.parametrize("name", public_classes())
+@pytest.mark.parametrize("name", list(public_classes()))
 def test_every_operator_sensor_trigger_and_hook_has_its_how_to(name: str) -> None:
     assert any(re.search(rf"\b{name}\b", page.read_text()) for page in DOCS.glob("howto/*.md"))
 

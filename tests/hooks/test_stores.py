@@ -44,6 +44,7 @@ def filled(s3: S3) -> S3:
     """A server with some files."""
     for key in ("d/a.json", "d/b.json", "d/c.csv", "d/x/e.json", "t/day=1/a.json", "t/day=2/a.json"):
         s3.put(key, ROWS + key.encode())
+    s3.put("c/a::b.json", ROWS)
     for key in ("d/_SUCCESS", "d/.crc", "d/_tmp/f.json", "d/marker/", "h/_SUCCESS"):
         s3.put(key, b"")
     return s3
@@ -59,12 +60,18 @@ FOUND: dict[str, tuple[Any, list[str]]] = {
     "a glob": ("d/*.json", ["a.json", "b.json"]),
     "a glob through folders": ("t/*/a.json", ["day=1/a.json", "day=2/a.json"]),
     "a glob through all folders": ("d/**/e.json", ["x/e.json"]),
+    "colons, each as a question mark": ("c/a??b.json", ["a::b.json"]),
 }
 
 
 @pytest.mark.parametrize(("path", "expected"), FOUND.values(), ids=list(FOUND))
 def test_files_of_a_store_are_found_and_named(filled: S3, path: str, expected: list[str]) -> None:
     assert names(f"{STORE}/{path}") == expected
+
+
+def test_the_scheme_of_an_address_may_be_in_capitals(filled: S3) -> None:
+    (file,) = find(f"S3://landing_zone@{BUCKET}/d/a.json")
+    assert file.address == f"s3://{BUCKET}/d/a.json"
 
 
 def test_files_of_stores_and_of_this_machine_can_be_mixed(filled: S3, tmp_path: Any) -> None:
@@ -117,6 +124,7 @@ def test_what_is_not_there_or_no_data_is_refused(filled: S3, path: str, complain
         ("nowhere://bucket/d", "a store whose Airflow provider is installed"),
         ("https://user@host/a.json", "an address that needs no credentials"),
         ("https://user:secret@host/a.json", "a connection's id at most"),
+        ("nowhere://bucket/https://host/a.json?sig=secret", "a store whose Airflow provider is installed"),
     ],
 )
 def test_an_address_that_leads_nowhere_or_tells_too_much_is_refused(address: str, complaint: str) -> None:
@@ -169,11 +177,13 @@ class TestTheWeb:
             ROWS[4:9],
         )
 
-    def test_keeps_signatures_to_itself(self, web: Web) -> None:
-        (file,) = find(f"{web.url}/d/a%20b.json?sig=hidden")
+    @pytest.mark.parametrize("scheme", ["http", "HTTP"])
+    def test_keeps_signatures_to_itself(self, scheme: str, web: Web) -> None:
+        url = web.url.replace("http", scheme)
+        (file,) = find(f"{url}/d/a%20b.json?sig=hidden")
         assert file.address == f"{web.url}/d/a%20b.json"
         with pytest.raises(InvalidInputError, match="a file that exists") as caught:
-            find(f"{web.url}/none?sig=hidden")
+            find(f"{url}/none?sig=hidden")
         assert "hidden" not in str(caught.value)
 
     def test_without_ranges_is_read_from_the_beginning_or_from_a_copy(self, tmp_path: Any) -> None:

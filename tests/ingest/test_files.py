@@ -60,6 +60,8 @@ FOUND: dict[str, tuple[list[str], Any, list[str]]] = {
     "a partition's folder": (["d/day=1/a", "d/day=1/hour=2/b"], "d/day=1", ["day=1/a", "day=1/hour=2/b"]),
     "a folder but for what holds no data": (["d/a", "d/_SUCCESS", "d/.a.crc", "d/_tmp/b", "d/.x/c"], "d", ["a"]),
     "a local address": (["d/a.json"], "file://d/a.json", ["a.json"]),
+    "a local address in capitals": (["d/a.json"], "FILE://d/a.json", ["a.json"]),
+    "colons that are part of a name": (["d/a::b", "d/c::d"], ["d/a::b", "file://d/c::d"], ["a::b", "c::d"]),
     "names that differ in case": (["d/a.json", "d/A.json"], "d/*", ["A.json", "a.json"]),
 }  # fmt: skip
 
@@ -139,7 +141,34 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], Any, str]] = {
     "a number": (files(), 5, "5, expected a path, a glob, or a list of these"),
     "a number in a list": (files("a"), ["a", 5], "5, expected paths and globs as texts"),
     "bytes": (files("a"), b"a", "expected paths and globs as texts"),
+    "a chain": (files(), "simplecache::s3://bucket/a", "'simplecache::s3://bucket/a', expected an address without ::"),
+    "a chain of addresses": (files(), "zip://a::s3://bucket/b", "'zip://a::s3://bucket/b', expected an address without ::"),
+    "colons that a store's file system would read as a chain": (files(), "s3://bucket/a::b", "expected an address without ::"),
 }  # fmt: skip
+
+SIGNED = "https://host/f?sig=hidden"
+SIGNED_AND_REFUSED: dict[str, tuple[Any, str]] = {
+    "a chain": (f"simplecache::{SIGNED}", "got 'simplecache::https://host/f', expected an address without ::"),
+    "a chain of addresses": (f"zip://a::{SIGNED}", "got 'zip://a::https://host/f', expected an address without ::"),
+    "a chain in a local address": (f"file://a::{SIGNED}", "expected an address without ::"),
+    "a chain in capitals": (f"SIMPLECACHE::{SIGNED.upper()}", "expected an address without ::"),
+    "colons in the signature": (f"{SIGNED}::hidden", "got 'https://host/f', expected an address without ::"),
+    "a line break": (f"{SIGNED}\nhidden", "got 'https://host/f', expected a path without control characters"),
+    "a line break in capitals": ("HTTPS://host/f?sig=\nhidden", "got 'https://host/f', expected a path without control"),
+    "a line break in a chain": (f"zip://a\n::{SIGNED}", r"got 'zip://a\n::https://host/f', expected a path without control"),
+    "a step up in capitals": ("HTTPS://host/../f?sig=hidden", "got 'https://host/../f', expected a path without .."),
+    "a blank before it": (f" {SIGNED}", "got ' https://host/f', expected a web address as a text that begins with http"),
+    "a path object": (Path(SIGNED), "got 'https:/host/f', expected a web address as a text that begins with http"),
+    "a list in a list": ([[SIGNED]], "got 'list with a web address in it', expected paths and globs as texts"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "complaint"), SIGNED_AND_REFUSED.values(), ids=list(SIGNED_AND_REFUSED))
+def test_what_is_refused_of_the_web_is_named_without_its_signature(given: Any, complaint: str) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        find_files(given)
+    assert complaint in str(caught.value)
+    assert "hidden" not in str(caught.value).lower()
 
 
 @pytest.mark.parametrize(("prepare", "given", "complaint"), REFUSED.values(), ids=list(REFUSED))

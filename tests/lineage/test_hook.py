@@ -77,6 +77,15 @@ def test_a_file_and_the_dataset_that_it_was_put_into_are_told_once(
     assert {type(context) for context in collector.contexts} == {CatalogHook}
 
 
+@pytest.mark.parametrize("name", ["rows?.json", "rows#1.json"])
+def test_a_file_whose_name_would_be_cut_off_in_a_uri_is_not_told(
+    rows: Path, put: Put, collector: Collector, name: str
+) -> None:
+    path = rows.rename(rows.with_name(name))
+    put(lambda: path.open("rb"))
+    assert (collector.inputs, collector.outputs) == ([], [ASSET])
+
+
 def test_of_other_bodies_the_dataset_is_told(put: Put, collector: Collector) -> None:
     put(lambda: io.BytesIO(ROW))
     assert (collector.inputs, collector.outputs) == ([], [ASSET])

@@ -31,6 +31,10 @@ from airflow_provider_catalog.lineage.names import (
         ("https://host:8443/a/rows.csv", "https://host:8443", "/a/rows.csv"),
         ("http://host/rows.csv?sig=abc#part", "http://host", "/rows.csv"),
         ("https://user:word@host/rows.csv", "https://host", "/rows.csv"),
+        ("HTTPS://host/rows.csv?sig=abc", "https://host", "/rows.csv"),
+        ("FILE:///data/rows.json", "file", "/data/rows.json"),
+        ("S3A://landing/rows.json", "s3://landing", "rows.json"),
+        ("hdfs://[::1]:8020/rows.json", "hdfs://[::1]:8020", "/rows.json"),
     ],
 )
 def test_a_file_is_called(address: str, namespace: str, name: str) -> None:
@@ -50,6 +54,11 @@ def test_a_file_in_a_container_whose_account_is_not_known_has_no_name() -> None:
 
 def test_a_relative_path_is_made_whole() -> None:
     assert file_name("rows.json") == Name("file", os.path.join(os.getcwd(), "rows.json"))
+
+
+@pytest.mark.parametrize("pattern", ["*.json", "file://*.json", "**/rows.json"])
+def test_of_a_relative_glob_the_current_folder_is_named(pattern: str) -> None:
+    assert pattern_names(pattern) == [("file", os.getcwd())]
 
 
 def test_the_names_are_those_that_openlineage_gives() -> None:
@@ -78,7 +87,17 @@ def test_a_dataset_is_called_like_the_uri_of_its_asset() -> None:
         ("/*.json", [("file", "/")]),
         ("s3://conn@landing/day=*/rows.json", [("s3://landing", "/")]),
         ("s3://landing/in/*.json", [("s3://landing", "in")]),
+        ("s3://landing/*.json", [("s3://landing", "/")]),
+        ("S3://landing/in/*.json", [("s3://landing", "in")]),
+        ("file:///*.json", [("file", "/")]),
+        ("FILE:///data/*.json", [("file", "/data")]),
+        ("hdfs://[2001:db8:0:0:0:0:0:1]:8020/in/*", [("hdfs://[2001:db8:0:0:0:0:0:1]:8020", "/in")]),
+        ("hdfs://[2001:db8:0:0:0:0:0:1]/in/a", [("hdfs://[2001:db8:0:0:0:0:0:1]", "/in/a")]),
         ("https://host/rows.csv?key=[secret]", [("https://host", "/rows.csv")]),
+        ("HTTPS://host/rows.csv?key=[secret]", [("https://host", "/rows.csv")]),
+        ("simplecache::https://host/rows.csv?key=secret", []),
+        ("zip://a::https://host/rows.zip?key=secret", []),
+        (" https://host/rows.csv?key=secret", [("file", os.path.abspath(" https:/host"))]),
         (["/a.json", "gs://b/c.json", 5, None], [("file", "/a.json"), ("gs://b", "c.json")]),
         ("abfs://box/rows.json", []),
         (None, []),

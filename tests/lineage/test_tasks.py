@@ -320,6 +320,24 @@ class TestTrouble:
         assert "schema" not in lineage["outputs"][0].get("facets", {})
         assert statistics_of(lineage) == {"rowCount": 3, "size": len(ROW) * 3, "fileCount": 2}
 
+    def test_with_a_schema_that_is_deeper_than_python_reads_everything_else_is_told(
+        self,
+        folder: Path,
+        quick: Desk,
+        told: Told,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        schema: dict[str, Any] = {"type": "string"}
+        for _ in range(2000):
+            schema = {"type": "object", "properties": {"a": schema}}
+        visit = run_task(load(folder))
+        monkeypatch.setattr("airflow_provider_catalog.lineage.events.read_dataset_schema", lambda *_: schema)
+        lineage = told(visit)
+        assert "schema" not in lineage["outputs"][0].get("facets", {})
+        assert statistics_of(lineage) == {"rowCount": 3, "size": len(ROW) * 3, "fileCount": 2}
+        assert "without the schema, which can't be understood: RecursionError(" in caplog.text
+
     def test_without_a_connection_the_files_are_told(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch, told: Told
     ) -> None:
