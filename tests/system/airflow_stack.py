@@ -96,7 +96,7 @@ class RealAirflow:
             (self.home / "webserver_config.py").write_text(
                 "AUTH_ROLE_PUBLIC = 'Admin'\nWTF_CSRF_ENABLED = False\n"
             )
-        assert self._spawn("db", "db migrate").wait(STARTUP_SECONDS) == 0, self._output_of("db")
+        assert self._spawn("db", "db migrate").wait(STARTUP_SECONDS) == 0, self._end_of("db")
         for name, command in self._commands.items():
             self._processes[name] = self._spawn(name, command)
         wait_for(self._is_healthy, STARTUP_SECONDS, f"Airflow did not become healthy: {self.home}")
@@ -118,16 +118,19 @@ class RealAirflow:
 
     def _is_healthy(self) -> bool:
         for name, process in self._processes.items():
-            assert process.poll() is None, self._output_of(name)
+            assert process.poll() is None, self._end_of(name)
         try:
             health = requests.get(self.url + HEALTH, timeout=5).json()
         except (requests.RequestException, ValueError):
             return False
         return bool(health["scheduler"]["status"] == health["triggerer"]["status"] == "healthy")
 
-    def _output_of(self, name: str) -> str:
-        output = (self.home / "output" / f"{name}.txt").read_text(errors="replace")
-        return f"{name} ended:\n{output[-3000:]}"
+    def output_of(self, name: str) -> str:
+        """Return everything that a process has printed."""
+        return (self.home / "output" / f"{name}.txt").read_text(errors="replace")
+
+    def _end_of(self, name: str) -> str:
+        return f"{name} ended:\n{self.output_of(name)[-3000:]}"
 
     def family(self, name: str) -> list[psutil.Process]:
         """Return a process and all that it has started."""

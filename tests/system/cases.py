@@ -144,8 +144,7 @@ class Case:
 
     def _log(self) -> str:
         # A trigger that Airflow regards as ended has no log of its own any more.
-        triggerers = self.airflow.home / "output" / "triggerer.txt"
-        return self.airflow.log_of(self.name, TASK) + triggerers.read_text(errors="replace")
+        return self.airflow.log_of(self.name, TASK) + self.airflow.output_of("triggerer")
 
     def process_behind(self, method: str) -> psutil.Process:
         """Find the process that has sent the newest request of a method to the import API."""

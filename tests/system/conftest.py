@@ -1,24 +1,22 @@
-"""A real Airflow per database, in which every DAG of these tests has been run once."""
+"""A real Airflow, in which every DAG of these tests has been run once."""
 
 from collections.abc import Iterator
 
 import pytest
-from airflow_stack import AIRFLOW_2, RealAirflow, postgresql_problem, temporary_database
+from airflow_stack import RealAirflow, postgresql_problem, temporary_database
 from runs import HERE, PROMOTION_SECONDS, Runs, run_everything
 
 from airflow_provider_catalog.emulator.server import running
 from airflow_provider_catalog.emulator.settings import Settings
 
 POSTGRESQL_PROBLEM = postgresql_problem()
+DATABASE = "sqlite" if POSTGRESQL_PROBLEM else "postgresql"
 
-# With SQLite, Airflow 2 runs one task at a time, so that it takes minutes: only where there is nothing else.
-DATABASES = ["postgresql"] if AIRFLOW_2 and not POSTGRESQL_PROBLEM else ["sqlite", "postgresql"]
-
-# All tests of a database share its Airflow, so where tests run in several processes, they go to the same one.
-STAGES = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in DATABASES]
+# All tests share this Airflow, so where tests run in several processes, they go to the same one.
+STAGE = pytest.param(DATABASE, marks=pytest.mark.xdist_group("all runs"))
 
 
-@pytest.fixture(scope="package", params=STAGES)
+@pytest.fixture(scope="package", params=[STAGE])
 def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
     """All runs have ended: success in each mode of waiting, failed batches, an announced one, and a planted leak."""
     home = tmp_path_factory.mktemp(f"airflow-{request.param}")

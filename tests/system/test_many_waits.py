@@ -5,6 +5,7 @@ They are as many as `WAITS` says; without it there are twenty, since each of the
 
 import json
 import os
+import re
 import shutil
 import signal
 import time
@@ -217,6 +218,10 @@ def proof(airflow: RealAirflow, desk: Desk, waits: list[Wait]) -> Proof:
     run = Run(airflow)
     wait_for(lambda: run.count("deferred", "failed") == WAITS, STEP_SECONDS, "not all wait", pause=1)
     all_waiting = run.count("deferred")
+    # Airflow retries a task whose trigger fires before the scheduler has heard that the task was deferred.
+    wait_for(
+        lambda: len(heard_of(airflow)) == WAITS, STEP_SECONDS, "not all deferrals were heard of", pause=1
+    )
 
     meet_their_fate(waits[::2], desk)
     wait_for(lambda: run.count("success") > 0, STEP_SECONDS, "none has gone on", pause=0.5)
@@ -232,6 +237,13 @@ def proof(airflow: RealAirflow, desk: Desk, waits: list[Wait]) -> Proof:
     desk.mend()
     print(f"\n{proof}", end=" ")
     return proof
+
+
+def heard_of(airflow: RealAirflow) -> set[str]:
+    """Give the indexes of the tasks that the scheduler has heard of from its executor."""
+    return set(
+        re.findall(rf"Received executor event .*'{DAG}'.* map_index=(\d+)", airflow.output_of("scheduler"))
+    )
 
 
 def fields_of(name: str, connection: dict[str, Any]) -> dict[str, Any]:
