@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import psutil
 from airflow_stack import RealAirflow, free_port, wait_for
@@ -148,11 +149,12 @@ class Case:
 
     def process_behind(self, method: str) -> psutil.Process:
         """Find the process that has sent the newest request of a method to the import API."""
-        port = self.desk.sent(method, f"{BATCHES}*")[-1].connection
+        # Another process may use the same port to talk to another server.
+        ports = (self.desk.sent(method, f"{BATCHES}*")[-1].connection, urlsplit(self.desk.url).port)
         [pid] = {
             connection.pid
             for connection in psutil.net_connections("tcp")
-            if connection.laddr.port == port and connection.pid
+            if connection.pid and connection.raddr and (connection.laddr.port, connection.raddr.port) == ports
         }
         return psutil.Process(pid)
 
