@@ -11,7 +11,7 @@ time-out, reset, truncated or unreadable  repeated               not: it may hav
 anything else                             not                    not
 ========================================  =====================  ============================
 
-Which ones pass by themselves, 408, 425 and most of 5xx, stands in :data:`.errors.TRANSIENT_STATUSES`.
+Which ones pass by themselves, 408, 425 and most of 5xx, stands in ``errors.TRANSIENT_STATUSES``.
 
 SAFE are all reads, the PUT of a file (it replaces), the signal COMPLETE (Adobe's guide encourages to repeat it) and the token
 request. UNSENT_ONLY are ``POST /batches``, which has no idempotency key, and ABORT, REVERT and the calls that send a file in
