@@ -58,6 +58,8 @@ class Desk:
         self.emulator = emulator
         self.url: str = emulator.url
         self._session = requests.Session()
+        # Tests steer from several threads, and pytest may change the environment while a proxy is looked for there.
+        self._session.trust_env = False
         self._session.headers["User-Agent"] = _AGENT
         self._steer("POST", "reset")
         self.set(catalog_lag=0)

@@ -80,6 +80,7 @@ class RealAirflow:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._replaced: list[subprocess.Popen[bytes]] = []
         self._session = requests.Session()
+        self._session.trust_env = False  # see Desk
         # Airflow 2's web server hangs up now and then when the machine is busy.
         again = Retry(total=3, backoff_factor=0.5, allowed_methods={"GET"})
         self._session.mount(self.url, HTTPAdapter(max_retries=again))
@@ -269,7 +270,10 @@ def environment(home: Path, database: str, port: int, fernet_key: str) -> dict[s
         "LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
         "LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
         "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
-        "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+        "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
+        # The files of DAGs do not change while the tests run, so they need to be parsed only once.
+        "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",
+        "SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "300",  # Airflow 2
         "TRIGGERER__JOB_HEARTBEAT_SEC": "1",
         # Tasks give the API server 5 s otherwise, which is not enough for its first answers on a busy machine.
         "WORKERS__EXECUTION_API_TIMEOUT": "60",
@@ -324,7 +328,7 @@ def free_port() -> int:
     raise AssertionError(f"no port is free between {PORTS.start} and {PORTS.stop}")
 
 
-def wait_for(condition: Callable[[], object], seconds: float, otherwise: str, pause: float = 0.25) -> None:
+def wait_for(condition: Callable[[], object], seconds: float, otherwise: str, pause: float = 0.5) -> None:
     """Ask again and again until the answer is yes."""
     deadline = time.monotonic() + seconds
     while not condition():

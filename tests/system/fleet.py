@@ -44,7 +44,6 @@ SETTINGS = {
     "CELERY__BROKER_URL": REDIS,
     # When a worker dies between the end of a task and Celery's note of it, a slot stays occupied as long as the scheduler runs.
     "CORE__PARALLELISM": "1000",
-    "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",
     # Left alone, Airflow notices only after minutes that a worker or a triggerer is dead.
     "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
     "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",

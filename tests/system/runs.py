@@ -74,11 +74,11 @@ def wait_until_waiting(airflow: RealAirflow, dag_id: str) -> None:
     """Wait until the DAG's last task waits in its own way."""
     task_id, state = WAITING[dag_id]
     otherwise = f"{dag_id}.{task_id} was never {state}"
-    wait_for(lambda: airflow.state_of(dag_id, task_id) == state, RUN_SECONDS, otherwise)
+    wait_for(lambda: airflow.state_of(dag_id, task_id) == state, RUN_SECONDS, otherwise, pause=1)
 
 
 def wait_for_end(airflow: RealAirflow, dag_id: str) -> None:
     """Wait until the DAG's run has ended."""
     ended = ("success", "failed")
     otherwise = f"{dag_id} did not end"
-    wait_for(lambda: (airflow.run_of(dag_id) or {}).get("state") in ended, RUN_SECONDS, otherwise)
+    wait_for(lambda: (airflow.run_of(dag_id) or {}).get("state") in ended, RUN_SECONDS, otherwise, pause=1)

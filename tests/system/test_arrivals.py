@@ -33,10 +33,10 @@ WAIT_SECONDS = 180
 SETTINGS = {
     # The watchers of a DAG that is paused do not run, and only the next parsing of its file starts them.
     "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-    # Airflow 3.0 starts none at the first parsing.
-    "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10" if AIRFLOW < (3, 1) else "300",
     "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "4",
 }
+if AIRFLOW < (3, 1):  # which starts none at the first parsing
+    SETTINGS["DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL"] = "10"
 
 
 class ForeignClient:

@@ -42,10 +42,7 @@ WAITS = int(os.environ.get("WAITS", "20"))
 STEP_SECONDS = 300 + 3 * WAITS
 IN_VAIN_SECONDS = 30 + WAITS / 5
 PROMOTION_SECONDS = 3600
-SETTINGS = {
-    "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",
-    "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "4",
-}
+SETTINGS = {"TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "4"}
 
 ROW = b'{"_id": "1", "person": {"name": {"firstName": "A"}}}\n'
 BAD_ROW = b'{"_id": "1", "person": \n'

@@ -22,7 +22,6 @@ AT_A_TIME = 6
 SETTINGS = {
     "CORE__PARALLELISM": "12",
     "SCHEDULER__LOCAL_TASK_JOB_HEARTBEAT_SEC": "2",
-    "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",
     # When a task was killed, Airflow 3.0 reads its file without its DAGs, and would take those for deleted that it read long ago.
     "DAG_PROCESSOR__STALE_DAG_THRESHOLD": "600",
     "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "12",
