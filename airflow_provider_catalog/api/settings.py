@@ -34,7 +34,7 @@ class PlatformSettings:
     :param ims_org_id: the organisation, such as ``0123456789ABCDEF01234567@AdobeOrg``.
     :param sandbox_name: the sandbox's name (not its title). Required: Adobe takes a missing one for production.
     :param scopes: the token's scopes, separated by commas.
-    :param timeout: how long to wait for an answer, in seconds.
+    :param timeout: how long to wait for an answer, and for each MiB of an upload to go out, in seconds.
     :param tenant: the Experience Cloud tenant, for links into Adobe's pages.
     :raises InvalidInputError: a field is missing or not usable; it says which.
     """

@@ -99,7 +99,7 @@ class Transport:
     """Sends calls and repeats them as the table in :mod:`.api.retries` allows. Can be shared between threads.
 
     :param headers: sent with every call.
-    :param timeout: how long to wait for an answer, in seconds.
+    :param timeout: how long to wait for an answer, and for each block of an upload to go out, in seconds.
     :param auth: where tokens come from; None for calls that need none.
     :param secrets: texts that must not appear in an exception.
     :param attempts: how often a call is sent at most.
@@ -202,7 +202,7 @@ class Transport:
                 json=call.json,
                 data=body if body is not None else call.form,
                 auth=_Bearer(token),
-                timeout=(min(CONNECT_TIMEOUT, self._timeout), self._timeout),
+                timeout=(self._patience_to_send(call), self._timeout),
                 proxies=_proxy_exceptions(call.url),
                 allow_redirects=False,
                 stream=stream,
@@ -224,6 +224,11 @@ class Transport:
         finally:
             if body is not None:
                 body.close()
+
+    def _patience_to_send(self, call: Call) -> float:
+        """Say for how long to wait for a connection, and for each block that goes out over it."""
+        # urllib3 has one time-out for both, and a slow line needs longer for a block of a file than for a connection.
+        return self._timeout if call.body else min(CONNECT_TIMEOUT, self._timeout)
 
     def _redact(self, text: str, token: str | None) -> str:
         for secret in (*self._secrets, token):

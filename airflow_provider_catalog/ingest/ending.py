@@ -1,14 +1,15 @@
 """Giving a batch up, before its promotion or after it.
 
 The documentation does not say what a second ABORT or REVERT does, and a platform under load loses answers. So the batch's state
-is read before each sending, and a state that is already what was wished for is a success.
+is read before each sending, and a state that is already what was wished for is a success. The Catalog may lag: before a look that
+follows a sending, its lag is waited out.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_fixed
@@ -18,11 +19,12 @@ from airflow_provider_catalog.api.errors import ApiError, BatchStateError, Catal
 from airflow_provider_catalog.api.models import Batch
 from airflow_provider_catalog.api.settings import PlatformSettings
 from airflow_provider_catalog.api.statuses import Phase, phase_of
+from airflow_provider_catalog.ingest import pace
 
 log = logging.getLogger(__name__)
 
 TRIES = 3
-PAUSE = 2.0
+PAUSE = pace.CATALOG_LAG
 REFUSALS = frozenset({400, 409, 412})
 TAKEN_OUT = ("inactive", "deleted")
 SUCCESSOR_TAG = "acp_successor"
@@ -34,14 +36,14 @@ class _Ending:
 
     :param wish: what the batch shall be.
     :param reached: whether it is that already.
-    :param impossible: the phases in which it can't become that any more, or not yet.
-    :param advice: what to do in these, or when the platform refuses.
+    :param impossible: the phases in which it can't become that any more, or not yet, with what to do in each.
+    :param refused: what to do when the platform refuses in another phase.
     """
 
     wish: str
     reached: Callable[[Batch], bool]
-    impossible: frozenset[Phase]
-    advice: str
+    impossible: Mapping[Phase, str]
+    refused: str
 
 
 def _is_given_up(batch: Batch) -> bool:
@@ -64,14 +66,21 @@ def _is_taken_out(batch: Batch) -> bool:
 ABORTED = _Ending(
     wish="aborted",
     reached=_is_given_up,
-    impossible=frozenset({Phase.SUCCEEDED, Phase.SUCCEEDED_ONCE}),
-    advice="It is too late for that. Once it is promoted, it can be reverted.",
+    impossible={
+        Phase.SUCCEEDED: "It is promoted, but it can be reverted.",
+        Phase.SUCCEEDED_ONCE: "It had been promoted, and was replaced, reverted or archived since.",
+    },
+    refused="It is too late for that. Once it is promoted, it can be reverted.",
 )
 REVERTED = _Ending(
     wish="reverted",
     reached=_is_taken_out,
-    impossible=frozenset({Phase.WAITING_ON_CLIENT, Phase.RUNNING, Phase.FAILED}),
-    advice="Only promoted batches can be: abort one that is still loading.",
+    impossible={
+        Phase.WAITING_ON_CLIENT: "It is not promoted yet: abort it.",
+        Phase.RUNNING: "It is not promoted yet: wait for its end.",
+        Phase.FAILED: "It was never promoted, so none of its data are in the dataset.",
+    },
+    refused="Only promoted batches can be.",
 )
 
 
@@ -118,21 +127,6 @@ def _end(
     send: Callable[[str], None],
     sleep: Callable[[float], None],
 ) -> None:
-    def look_and_send() -> None:
-        if _has_reached(ending, _look(client, batch_id)):
-            return
-        try:
-            send(batch_id)
-        except ApiError as error:
-            if error.failure.status not in REFUSALS:
-                raise
-            batch = _look(client, batch_id)
-            if _has_reached(ending, batch):
-                return
-            if batch is None:
-                raise
-            raise BatchStateError(batch, ending.wish, f"{ending.advice} {error}") from error
-
     patiently = Retrying(
         retry=retry_if_exception(lambda error: isinstance(error, CatalogError) and not error.permanent),
         stop=stop_after_attempt(TRIES),
@@ -140,8 +134,48 @@ def _end(
         sleep=sleep,
         reraise=True,
     )
-    patiently(look_and_send)
+    patiently(_look_and_send, client, batch_id, ending, send, sleep)
     log.info("Batch %s is %s.", batch_id, ending.wish)
+
+
+def _look_and_send(
+    client: CatalogClient,
+    batch_id: str,
+    ending: _Ending,
+    send: Callable[[str], None],
+    sleep: Callable[[float], None],
+) -> None:
+    if _has_reached(ending, _look(client, batch_id)):
+        return
+    refusal = _refusal_of(send, batch_id)
+    if refusal is not None:
+        # An earlier sending whose answer was lost, or somebody else, may have ended it only now.
+        sleep(PAUSE)
+        _judge(refusal, _look(client, batch_id), ending)
+
+
+def _refusal_of(send: Callable[[str], None], batch_id: str) -> ApiError | None:
+    """Send the signal, and give the refusal, if it is one that the batch's state may explain."""
+    try:
+        send(batch_id)
+    except ApiError as error:
+        if error.failure.status not in REFUSALS:
+            raise
+        return error
+    return None
+
+
+def _judge(refusal: ApiError, batch: Batch | None, ending: _Ending) -> None:
+    """Pass a refusal on, unless the batch is what it shall be all the same.
+
+    :raises BatchStateError: it is not.
+    :raises ApiError: the Catalog does not show it.
+    """
+    if _has_reached(ending, batch):
+        return
+    if batch is None:
+        raise refusal
+    raise BatchStateError(batch, ending.wish, f"{ending.refused} {refusal}") from refusal
 
 
 def _look(client: CatalogClient, batch_id: str) -> Batch | None:
@@ -155,6 +189,6 @@ def _look(client: CatalogClient, batch_id: str) -> Batch | None:
 def _has_reached(ending: _Ending, batch: Batch | None) -> bool:
     if batch is None:
         return False
-    if phase_of(batch.status) in ending.impossible:
-        raise BatchStateError(batch, ending.wish, ending.advice)
+    if advice := ending.impossible.get(phase_of(batch.status)):
+        raise BatchStateError(batch, ending.wish, advice)
     return ending.reached(batch)

@@ -78,7 +78,7 @@ def _ended_or_running(client: CatalogClient, batch: Batch) -> Batch:
         return batch
     log.info("Batch %s was left open before the task was cleared.", batch.id)
     try:
-        abort_batch(client, batch.id)
+        abort_batch(client, batch.id, sleep=pace.sleep)
     except BatchStateError:
         log.info("Batch %s was completed in the meantime.", batch.id)
     pace.sleep(pace.CATALOG_LAG)

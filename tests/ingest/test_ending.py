@@ -12,6 +12,7 @@ from desk import Desk
 
 from airflow_provider_catalog.api.client import CatalogClient
 from airflow_provider_catalog.api.errors import ApiError, BatchStateError, InvalidInputError, NotFoundError
+from airflow_provider_catalog.ingest import pace
 from airflow_provider_catalog.ingest.ending import TRIES, abort_batch, revert_batch
 
 End = Callable[..., None]
@@ -37,6 +38,25 @@ class Ending:
 def ending(request: pytest.FixtureRequest) -> Ending:
     """Each way to give up."""
     return request.param  # type: ignore[no-any-return]
+
+
+class SlowClient(CatalogClient):
+    """Somebody else acts between its look and its signal.
+
+    :param other: how that one reaches the sandbox.
+    """
+
+    def __init__(self, other: CatalogClient) -> None:
+        super().__init__(other.settings)
+        self._other = other
+
+    def abort_batch(self, batch_id: str) -> None:
+        self._other.abort_batch(batch_id)
+        super().abort_batch(batch_id)
+
+    def revert_batch(self, batch_id: str) -> None:
+        self._other.revert_batch(batch_id)
+        super().revert_batch(batch_id)
 
 
 def signals(desk: Desk) -> list[tuple[str, int | str]]:
@@ -112,10 +132,11 @@ class TestBothWays:
         self, client: CatalogClient, desk: Desk, batch_id: str, ending: Ending
     ) -> None:
         desk.hold(batch_id, ending.status)
-        desk.set(catalog_lag=0.5)
-        make_trouble(desk, {"drop": "after"})
+        desk.set(catalog_lag=pace.CATALOG_LAG)
+        desk.freeze()
+        make_trouble(desk, {"status": 504, "after": True})
         ending.end(client, batch_id, sleep=desk.advance)
-        desk.advance(1)
+        assert signals(desk) == [(ending.action, 504)]
         assert catalog_status(desk, client, batch_id) == ending.result
 
     def test_trouble_that_lasts_is_raised_and_may_pass_later(
@@ -133,21 +154,32 @@ class TestBothWays:
     ) -> None:
         desk.hold(batch_id, ending.status)
         desk.set(catalog_lag=0)
-
-        class SlowClient(CatalogClient):
-            """Somebody else acts between its look and its signal."""
-
-            def abort_batch(self, batch_id: str) -> None:
-                client.abort_batch(batch_id)
-                super().abort_batch(batch_id)
-
-            def revert_batch(self, batch_id: str) -> None:
-                client.revert_batch(batch_id)
-                super().revert_batch(batch_id)
-
-        ending.end(SlowClient(client.settings), batch_id, sleep=pauses)
+        ending.end(SlowClient(client), batch_id, sleep=pauses)
         assert [status for _, status in signals(desk)] == [200, 400]
         assert catalog_status(desk, client, batch_id) == ending.result
+
+    def test_a_catalog_that_lags_behind_another_client_is_waited_for_before_a_refusal_is_believed(
+        self, client: CatalogClient, desk: Desk, batch_id: str, ending: Ending
+    ) -> None:
+        desk.hold(batch_id, ending.status)
+        desk.set(catalog_lag=pace.CATALOG_LAG)
+        desk.freeze()
+        ending.end(SlowClient(client), batch_id, sleep=desk.advance)
+        assert [status for _, status in signals(desk)] == [200, 400]
+        assert catalog_status(desk, client, batch_id) == ending.result
+
+    @pytest.mark.parametrize("status", [400, 409, 412])
+    def test_a_refusal_that_the_catalog_does_not_explain_is_named_after_its_lag(
+        self, client: CatalogClient, desk: Desk, batch_id: str, pauses: Pauses, ending: Ending, status: int
+    ) -> None:
+        desk.hold(batch_id, ending.status)
+        make_trouble(desk, {"status": status})
+        with pytest.raises(
+            BatchStateError, match=f"can't be {ending.action.lower()}ed.*answered with {status}"
+        ):
+            ending.end(client, batch_id, sleep=pauses)
+        assert len(signals(desk)) == 1
+        assert pauses == [pace.CATALOG_LAG]
 
     @pytest.mark.parametrize("status", [403, 415])
     def test_a_refusal_that_has_nothing_to_do_with_the_state_is_passed_on(
@@ -187,9 +219,12 @@ def test_a_batch_that_the_catalog_does_not_show_yet_can_be_aborted(
 
 
 STATES: list[tuple[End, str, str]] = [
-    *((abort_batch, status, "it can be reverted") for status in ("success", "active", "inactive", "archived")),
+    *((abort_batch, status, "It is promoted, but it can be reverted") for status in ("success", "active")),
+    *((abort_batch, status, "It had been promoted") for status in ("inactive", "archived")),
     *((abort_batch, status, "it can be reverted") for status in ("loaded", "staging", "staged", "stalled")),
-    *((revert_batch, status, "abort one that is still loading") for status in ("loading", "staging", "failed", "abandoned")),
+    (revert_batch, "loading", "abort it"),
+    (revert_batch, "staging", "wait for its end"),
+    *((revert_batch, status, "It was never promoted") for status in ("failed", "abandoned")),
 ]  # fmt: skip
 
 
@@ -205,7 +240,7 @@ def test_a_state_in_which_it_makes_no_sense_is_named_with_advice(
     assert caught.value.permanent
     assert f"Batch {batch_id} is '{status}' and can't be" in str(caught.value)
     assert caught.value.batch.status == status
-    assert pauses == []
+    assert pauses == [pace.CATALOG_LAG] * len(signals(desk))
 
 
 @pytest.mark.parametrize(

@@ -75,10 +75,28 @@ def test_a_promoted_batch_is_not_aborted_but_the_way_to_revert_it_is_named(word:
     assert signals_sent(desk) == []
 
 
-@pytest.mark.parametrize("word", ["loading", "staging", "failed", "aborted"])
-def test_a_batch_that_is_not_promoted_is_not_reverted(word: str, desk: Desk) -> None:
+@pytest.mark.parametrize("word", ["inactive", "archived"])
+def test_a_batch_whose_data_are_gone_again_is_not_aborted(word: str, desk: Desk) -> None:
     batch_id = desk.open_batch(word)
-    with pytest.raises(AirflowFailException, match=f"is '{word}' and can't be reverted"):
+    with pytest.raises(AirflowFailException, match=f"is '{word}' and can't be aborted. It had been promoted"):
+        run_task(AbortBatchOperator(task_id="t", batch_id=batch_id))
+    assert signals_sent(desk) == []
+
+
+@pytest.mark.parametrize(
+    ("word", "advice"),
+    [
+        ("loading", "It is not promoted yet: abort it"),
+        ("staging", "It is not promoted yet: wait for its end"),
+        ("failed", "It was never promoted, so none of its data are in the dataset"),
+        ("aborted", "It was never promoted"),
+    ],
+)
+def test_a_batch_that_is_not_promoted_is_not_reverted_and_the_way_on_is_named(
+    word: str, advice: str, desk: Desk
+) -> None:
+    batch_id = desk.open_batch(word)
+    with pytest.raises(AirflowFailException, match=f"is '{word}' and can't be reverted. {advice}"):
         run_task(RevertBatchOperator(task_id="t", batch_id=batch_id))
     assert signals_sent(desk) == []
 

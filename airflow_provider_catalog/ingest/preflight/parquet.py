@@ -63,7 +63,8 @@ def compare_columns(source: SourceFile, record: Field) -> tuple[Flaw, ...]:
     parquet = _library("pyarrow.parquet")
     try:
         schema = parquet.read_schema(SeekableSource(source))
-    except ValueError as error:  # pyarrow's own errors derive from it
+    except (ValueError, OSError) as error:
+        # They are pyarrow's own: what is wrong with the source derives from neither.
         reason = "which it is not by its first or last bytes"
         raise InvalidInputError("files", source.address, f"a Parquet file ({reason})") from error
     children = ((column.name, column.type) for column in schema)

@@ -10,7 +10,12 @@ from typing import Any
 import pytest
 from schemas import MakeSource, column, record_schema
 
-from airflow_provider_catalog.api.errors import FileChangedError, InvalidInputError, InvalidRecordsError
+from airflow_provider_catalog.api.errors import (
+    FileChangedError,
+    InvalidInputError,
+    InvalidRecordsError,
+    SourceError,
+)
 from airflow_provider_catalog.ingest.preflight.inspection import OnInvalid, inspect
 from airflow_provider_catalog.ingest.preflight.parquet import SeekableSource, compare_columns
 from airflow_provider_catalog.ingest.preflight.xdm import read_schema
@@ -135,6 +140,24 @@ def test_columns_that_do_not_fit_are_reported_by_file(make_source: MakeSource) -
 def test_what_is_no_parquet_is_refused(make_source: MakeSource, content: bytes) -> None:
     with pytest.raises(InvalidInputError, match="expected a Parquet file"):
         inspect([make_source(content)], "parquet", record_schema(), on_invalid=OnInvalid.FAIL)
+
+
+def test_a_file_whose_footer_is_garbage_is_refused_by_its_name(make_source: MakeSource) -> None:
+    footer = b"\xff" * 40
+    content = b"PAR1" + bytes(100) + footer + len(footer).to_bytes(4, "little") + b"PAR1"
+    with pytest.raises(InvalidInputError, match=r"broken\.parquet.*expected a Parquet file"):
+        inspect(
+            [make_source(content, "broken.parquet")], "parquet", record_schema(), on_invalid=OnInvalid.FAIL
+        )
+
+
+def test_a_file_that_can_not_be_read_is_not_taken_for_something_else(make_source: MakeSource) -> None:
+    source = parquet_file(make_source, pa.schema([("a", pa.string())]))
+    Path(source.path).unlink()
+    Path(source.path).mkdir()
+    with pytest.raises(SourceError, match="Is a directory") as caught:
+        compare_columns(source, read_schema(record_schema(a=column("string"))))
+    assert not caught.value.permanent
 
 
 def test_a_file_that_changed_is_noticed(make_source: MakeSource) -> None:
