@@ -82,7 +82,7 @@ def test_chunks_in_any_order_become_a_file_like_others(api: Client, emulator: Em
 
 def test_chunks_arrive_side_by_side(api: Client, emulator: Emulator) -> None:
     size = 1_000_000
-    data = b"".join(b'{"_id": "%07d"}\n' % number for number in range(4 * size // 19))
+    data = b"".join(b'{"_id": "%01001d"}\n' % number for number in range(4 * size // 1013))
     chunks = [(first, min(first + size, len(data)) - 1) for first in range(0, len(data), size)]
     batch_id = begin(api)
 

@@ -79,6 +79,7 @@ class RealAirflow:
         self.env["PYTHONPATH"] = os.pathsep.join([pythonpath, os.environ.get("PYTHONPATH", "")])
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._replaced: list[subprocess.Popen[bytes]] = []
+        self._run_ids: dict[str, str] = {}
         self._session = requests.Session()
         self._session.trust_env = False  # see Desk
         # Airflow 2's web server hangs up now and then when the machine is busy.
@@ -191,10 +192,10 @@ class RealAirflow:
 
     def tasks_of(self, dag_id: str) -> dict[str, dict[str, Any]]:
         """Return the task instances of the DAG's only run by task id."""
-        run = self.run_of(dag_id)
-        if run is None:
+        run_id = self._find_run(dag_id)
+        if run_id is None:
             return {}
-        path = f"/dags/{dag_id}/dagRuns/{run['dag_run_id']}/taskInstances"
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
         return {task["task_id"]: task for task in self.api("GET", path)["task_instances"]}
 
     def state_of(self, dag_id: str, task_id: str) -> str | None:
@@ -223,9 +224,15 @@ class RealAirflow:
         return f"/dags/{dag_id}/dagRuns/{self._run_id(dag_id)}/taskInstances/{task_id}"
 
     def _run_id(self, dag_id: str) -> str:
-        run = self.run_of(dag_id)
-        assert run, f"{dag_id} has no run"
-        return str(run["dag_run_id"])
+        run_id = self._find_run(dag_id)
+        assert run_id, f"{dag_id} has no run"
+        return run_id
+
+    def _find_run(self, dag_id: str) -> str | None:
+        """Return the id of the DAG's only run, or None while there is none. Once found it is known: each look costs time."""
+        if dag_id not in self._run_ids and (run := self.run_of(dag_id)):
+            self._run_ids[dag_id] = run["dag_run_id"]
+        return self._run_ids.get(dag_id)
 
 
 def _family(process: subprocess.Popen[bytes]) -> list[psutil.Process]:

@@ -1,6 +1,7 @@
 """A real Airflow 3, in which a DAG runs for each batch that somebody else loads, whatever is killed in between."""
 
 import json
+import shutil
 import signal
 import subprocess
 from collections import Counter
@@ -9,34 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow_stack import (
-    AIRFLOW,
-    AIRFLOW_2,
-    RealAirflow,
-    postgresql_problem,
-    send_signal,
-    temporary_database,
-    wait_for,
-)
+from airflow_stack import AIRFLOW_2, RealAirflow, send_signal, wait_for
 from cases import EmulatorProcess
 from desk import CRM_PROFILES, LOCAL_SECRET
 
 pytestmark = [
     pytest.mark.skipif(AIRFLOW_2, reason="Airflow 2 has no asset watchers"),
-    pytest.mark.xdist_group("arrivals"),
+    pytest.mark.xdist_group("mortal"),
 ]
 
 HERE = Path(__file__).parent
 DAG = "on_batch"
 BATCHES = 50
 WAIT_SECONDS = 180
-SETTINGS = {
-    # The watchers of a DAG that is paused do not run, and only the next parsing of its file starts them.
-    "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-    "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "4",
-}
-if AIRFLOW < (3, 1):  # which starts none at the first parsing
-    SETTINGS["DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL"] = "10"
 
 
 class ForeignClient:
@@ -85,22 +71,12 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorProce
 
 
 @pytest.fixture(scope="module")
-def airflow(platform: EmulatorProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealAirflow]:
-    home = tmp_path_factory.mktemp("airflow")
-    if problem := postgresql_problem():
-        pytest.skip(f"needs PostgreSQL on 127.0.0.1:5432 that lets the user postgres in: {problem}")
-    with temporary_database() as database:
-        airflow = RealAirflow(home, database, pythonpath=str(HERE), settings=SETTINGS)
-        airflow.dags.mkdir()
-        (airflow.dags / "on_batch.py").write_text((HERE / "dags_arrivals" / "on_batch.py").read_text())
-        try:
-            airflow.start()
-            connection = platform.connection | {"extra": json.dumps(platform.connection["extra"])}
-            airflow.api("POST", "/connections", {"connection_id": "adobe_catalog_default"} | connection)
-            airflow.wait_for_dag(DAG)
-            yield airflow
-        finally:
-            airflow.stop()
+def airflow(mortal: RealAirflow, platform: EmulatorProcess) -> RealAirflow:
+    connection = platform.connection | {"extra": json.dumps(platform.connection["extra"])}
+    mortal.api("POST", "/connections", {"connection_id": "arrivals"} | connection)
+    shutil.copy(HERE / "dags_arrivals" / "on_batch.py", mortal.dags)
+    mortal.wait_for_dag(DAG)
+    return mortal
 
 
 def runs(airflow: RealAirflow) -> list[dict[str, Any]]:
@@ -109,7 +85,7 @@ def runs(airflow: RealAirflow) -> list[dict[str, Any]]:
 
 
 def wait_for_runs(airflow: RealAirflow, count: int) -> None:
-    wait_for(lambda: len(runs(airflow)) >= count, WAIT_SECONDS, f"no {count} runs of {DAG}", pause=0.5)
+    wait_for(lambda: len(runs(airflow)) >= count, WAIT_SECONDS, f"no {count} runs of {DAG}", pause=1)
 
 
 def replace(airflow: RealAirflow, name: str, meanwhile: Any) -> None:

@@ -17,14 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow_stack import (
-    AIRFLOW_2,
-    RealAirflow,
-    postgresql_problem,
-    send_signal,
-    temporary_database,
-    wait_for,
-)
+from airflow_stack import AIRFLOW_2, RealAirflow, send_signal, wait_for
 from cases import EmulatorProcess
 from desk import BATCHES, Desk, Sent
 from somebody import Somebody
@@ -33,7 +26,7 @@ from airflow_provider_catalog.emulator.server import running
 
 pytestmark = [
     pytest.mark.skipif(AIRFLOW_2, reason="reads logs and the API the way Airflow 3 has them"),
-    pytest.mark.xdist_group("many waits"),
+    pytest.mark.xdist_group("mortal"),
 ]
 
 HERE = Path(__file__).parent
@@ -42,7 +35,6 @@ WAITS = int(os.environ.get("WAITS", "20"))
 STEP_SECONDS = 300 + 3 * WAITS
 IN_VAIN_SECONDS = 30 + WAITS / 5
 PROMOTION_SECONDS = 3600
-SETTINGS = {"TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "4"}
 
 ROW = b'{"_id": "1", "person": {"name": {"firstName": "A"}}}\n'
 BAD_ROW = b'{"_id": "1", "person": \n'
@@ -186,19 +178,11 @@ def waits(desk: Desk) -> list[Wait]:
 
 
 @pytest.fixture(scope="module")
-def airflow(waits: list[Wait], tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealAirflow]:
-    if problem := postgresql_problem():
-        pytest.skip(f"needs PostgreSQL on 127.0.0.1:5432 that lets the user postgres in: {problem}")
-    with temporary_database() as database:
-        airflow = RealAirflow(tmp_path_factory.mktemp("airflow"), database, settings=SETTINGS)
-        shutil.copytree(HERE / "dags_many_waits", airflow.dags)
-        arguments = [{"batch_id": wait.batch_id, "timeout": time_out_of(wait)} for wait in waits]
-        (airflow.dags / "waits.json").write_text(json.dumps(arguments))
-        try:
-            airflow.start()
-            yield airflow
-        finally:
-            airflow.stop()
+def airflow(mortal: RealAirflow, waits: list[Wait]) -> RealAirflow:
+    arguments = [{"batch_id": wait.batch_id, "timeout": time_out_of(wait)} for wait in waits]
+    (mortal.dags / "waits.json").write_text(json.dumps(arguments))
+    shutil.copytree(HERE / "dags_many_waits", mortal.dags, dirs_exist_ok=True)
+    return mortal
 
 
 def time_out_of(wait: Wait) -> float:
@@ -221,7 +205,7 @@ def proof(airflow: RealAirflow, desk: Desk, waits: list[Wait]) -> Proof:
     )
 
     meet_their_fate(waits[::2], desk)
-    wait_for(lambda: run.count("success") > 0, STEP_SECONDS, "none has gone on", pause=0.5)
+    wait_for(lambda: run.count("success") > 0, STEP_SECONDS, "none has gone on")
     waiting = (all_waiting, run.count("deferred"))
     send_signal(signal.SIGKILL, airflow.family("triggerer"))
     meet_their_fate(waits[1::2], desk)

@@ -39,12 +39,18 @@ def test_the_summary_says_what_the_platform_has_counted(runs: Runs, dag_id: str)
 
 
 def test_each_run_has_opened_one_batch(runs: Runs) -> None:
-    opened = {xcom(runs, dag_id, "open_batch") for dag_id in (*MODES.values(), "wait_for_failure")}
+    chains = (*MODES.values(), "wait_for_failure", "lineage_chain")
+    opened = {xcom(runs, dag_id, "open_batch") for dag_id in chains}
     opened |= {
-        runs.airflow.xcom_of(dag_id, "ingest", "batch_id")
-        for dag_id in ("announced_ingest", "announced_failure")
+        runs.airflow.xcom_of(dag_id, task_id, "batch_id")
+        for task_id, dag_ids in {
+            "ingest": ("announced_ingest", "announced_failure"),
+            "load": ("lineage_success", "lineage_failure"),
+        }.items()
+        for dag_id in dag_ids
     }
-    assert len(opened) == 6
+    opened.add(xcom(runs, "lineage_hook", "load_by_hand"))
+    assert len(opened) == 10
     assert opened == set(runs.platform.batches_of(DATASET))
 
 

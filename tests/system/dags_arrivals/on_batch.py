@@ -15,7 +15,11 @@ profiles = Asset(
         AssetWatcher(
             name="batches",
             trigger=DatasetBatchEventTrigger(
-                dataset_id=CRM_PROFILES, since="2020-01-01", poll_interval=1, dag_id="on_batch"
+                dataset_id=CRM_PROFILES,
+                catalog_conn_id="arrivals",
+                since="2020-01-01",
+                poll_interval=1,
+                dag_id="on_batch",
             ),
         )
     ],

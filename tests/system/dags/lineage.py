@@ -15,7 +15,7 @@ from airflow_provider_catalog.operators.ingest import IngestFilesOperator
 from airflow_provider_catalog.sensors.batch import BatchSensor
 
 DATASET = "5c8c3c555033b814b69f947f"
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parent / "data" / "lineage"
 START = datetime(2025, 1, 1, tzinfo=UTC)
 WAIT = {"deferrable": True, "poll_interval": 1}
 
@@ -37,10 +37,11 @@ with DAG(dag_id="lineage_chain", schedule=None, start_date=START):
 with DAG(dag_id="lineage_hook", schedule=None, start_date=START):
 
     @task
-    def load_by_hand() -> None:
+    def load_by_hand() -> str:
         client = CatalogHook().client
         batch_id = client.create_batch({"datasetId": DATASET, "inputFormat": {"format": "json"}})
         client.put_file(batch_id, DATASET, "a.json", lambda: (DATA / "good" / "a.json").open("rb"))
         client.complete_batch(batch_id)
+        return batch_id
 
     load_by_hand()
