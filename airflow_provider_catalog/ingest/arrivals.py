@@ -179,7 +179,8 @@ class ArrivalLog:
     """What one reader of a dataset's arrivals has been given, so that each batch is given once.
 
     Batches that were promoted before the horizon are all done with. Of those since then it is known which are; and what waits
-    to be given lies in between. The horizon follows the newest batch at a distance, ``OVERLAP``, so what is kept is bounded.
+    to be given lies in between. The horizon follows the newest batch at a distance, ``OVERLAP``, or the first one for which there
+    was no room, so what is kept is bounded.
 
     :param horizon: epoch seconds.
     :param done: the batches since then that are done with, each with the time of its promotion.
@@ -191,7 +192,8 @@ class ArrivalLog:
     _newest: float = field(default=0.0, init=False)
     _newest_at: float = field(default=0.0, init=False)
     _began_at: float = field(default=0.0, init=False)
-    _sees_all: bool = field(default=False, init=False)
+    _saw_beginning: bool = field(default=False, init=False)
+    _left_out_from: float | None = field(default=None, init=False)
 
     def begin(self, at: float) -> None:
         """Take note that a sweep begins, from this log's horizon or before.
@@ -199,7 +201,8 @@ class ArrivalLog:
         :param at: when it began, however late that is noted: seconds on a clock of any origin that runs evenly.
         """
         self._began_at = at
-        self._sees_all = True
+        self._saw_beginning = True
+        self._left_out_from = None
 
     def take(self, batches: Iterable[Batch], at: float) -> None:
         """Take note of a page of promoted batches, oldest first.
@@ -211,21 +214,30 @@ class ArrivalLog:
             if completed < self.horizon or batch.id in self.done or batch.id in self._pending:
                 continue
             if len(self._pending) >= PENDING_LIMIT:
-                self._sees_all = False
+                if self._left_out_from is None:
+                    self._left_out_from = completed
                 return
             self._pending[batch.id] = batch
             if completed > self._newest:
                 self._newest, self._newest_at = completed, at
 
     def end(self) -> None:
-        """Take note that a sweep has come to its end. If all of it was seen, the horizon can follow.
+        """Take note that a sweep has come to its end. If its beginning was seen, the horizon can follow.
 
         As time passes, it passes on the platform as well: what was not visible when the sweep began, so long after the newest
         batch was seen, is younger than that by as much. No clock is compared with another one.
         """
-        if self._sees_all and self._newest:
-            self._follow(self._newest + (self._began_at - self._newest_at) - OVERLAP)
-        self._sees_all = False
+        if self._saw_beginning and self._newest:
+            seen_until = self._newest + (self._began_at - self._newest_at)
+            if self._left_out_from is not None:
+                seen_until = min(seen_until, self._left_out_from)
+            self._follow(seen_until - OVERLAP)
+        self._saw_beginning = False
+
+    @property
+    def is_full(self) -> bool:
+        """Whether this sweep has brought more than there is room for. What it goes on to bring is found again by another one."""
+        return self._left_out_from is not None
 
     def next(self) -> Batch | None:
         """Give the batch that was promoted first of those that wait."""

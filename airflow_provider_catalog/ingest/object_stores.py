@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import os
+import tempfile
 import threading
 from collections.abc import Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from functools import cached_property
 from http import HTTPStatus
 from math import floor
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
-from weakref import WeakSet
+from weakref import WeakSet, finalize
 
 from airflow_provider_catalog.ingest.sources import Look
 
@@ -28,6 +29,9 @@ BLOCK_BYTES = 8 * 1024 * 1024
 # Each store has words of its own for what it tells of a file.
 WRITTEN_FIELDS = ("LastModified", "last_modified", "updated", "mtime", "modified", "Last-Modified", "created")
 VERSION_FIELDS = ("ETag", "etag", "generation", "md5Hash", "content_md5")
+
+NO_SUCH_FILE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
+REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 
 class ObjectStore:
@@ -53,7 +57,11 @@ class ObjectStore:
         """
         # What a file system remembers of an earlier look is not what is there now.
         self._fs.invalidate_cache(self._fs._parent(path))
-        return self.seen(path, self._fs.info(path))
+        return self.seen(path, self._info(path))
+
+    def _info(self, path: str) -> Mapping[str, Any]:
+        info: Mapping[str, Any] = self._fs.info(path)
+        return info
 
     def seen(self, path: str, info: Mapping[str, Any]) -> Look:
         """Say what a file system's record of a file tells.
@@ -120,15 +128,27 @@ class WebStore(ObjectStore):
 
     def __init__(self, fs: AbstractFileSystem) -> None:
         super().__init__(fs)
-        self._staging = threading.RLock()
+        self._copying = threading.Lock()
+        self._copy: _Copy | None = None
         self._gives_ranges = True
 
     def seen(self, path: str, info: Mapping[str, Any]) -> Look:
         """Say what a server tells of a file, or how long it turned out to be."""
         if info.get("size") is None:
-            with self._open_copy(path) as file:
-                info = {**info, "size": file.seek(0, os.SEEK_END)}
+            info = {**info, "size": self._copied(path).size}
         return super().seen(path, info)
+
+    def _info(self, path: str) -> Mapping[str, Any]:
+        try:
+            return super()._info(path)
+        except FileNotFoundError as error:
+            cause = error.__cause__
+            status = getattr(cause, "status", None)
+            if status in NO_SUCH_FILE:
+                raise
+        # What it was raised from tells the address, which may open the file to everybody.
+        told = f"status {status}" if status else type(cause).__name__
+        raise OSError(errno.EACCES if status in REFUSED else errno.EIO, told)
 
     def open(self, path: str, start: int) -> BinaryIO:
         """Open a file for reading from a byte on.
@@ -144,25 +164,72 @@ class WebStore(ObjectStore):
             # Nothing was read of it: it may be large.
             file.close()
             self._gives_ranges = False
-        copy = self._open_copy(path)
-        copy.seek(start)
-        return copy
+        return cast(BinaryIO, _CopyReader(self._copied(path), start))
 
     def _stream(self, path: str, **options: Any) -> Any:
         """Read as it arrives. Without a size the file system would ask for one first."""
         return self._fs.open(path, "rb", block_size=0, size=1, **options)
 
-    def _open_copy(self, path: str) -> BinaryIO:
-        with self._staging:
-            return cast(BinaryIO, self._copies.open(path, "rb"))
+    def _copied(self, path: str) -> _Copy:
+        with self._copying:
+            if self._copy is None:
+                log.info(
+                    "A file that can't be read in parts, or whose size is not told, is copied to this machine."
+                )
+                self._copy = _Copy(self._fs, path)
+            return self._copy
 
-    @cached_property
-    def _copies(self) -> AbstractFileSystem:
-        """The same files, each copied whole to a folder that is removed when this process ends."""
-        from fsspec.implementations.cached import SimpleCacheFileSystem
 
-        log.info("A file that can't be read in parts, or whose size is not told, is copied to this machine.")
-        return SimpleCacheFileSystem(fs=self._fs)
+class _Copy:
+    """A file's copy on this machine. It has no name in any folder: however this process ends, nothing stays behind.
+
+    :param fs: the file system that the file is copied from.
+    :param path: the file.
+    :raises OSError: it can't be copied.
+    """
+
+    def __init__(self, fs: AbstractFileSystem, path: str) -> None:
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as this
+        finalize(self, file.close)
+        fs.get_file(path, file)
+        self.size = file.seek(0, os.SEEK_END)
+        self.descriptor = file.fileno()
+
+
+class _CopyReader(io.RawIOBase):
+    """Reads a copy from a position of its own, which other readers do not move.
+
+    :param copy: the copy; stays open when this is closed.
+    :param start: the first byte to read.
+    """
+
+    def __init__(self, copy: _Copy, start: int) -> None:
+        self._copy = copy
+        self._position = start
+
+    def readable(self) -> bool:
+        """Say that it is."""
+        return True
+
+    def seekable(self) -> bool:
+        """Say that it is."""
+        return True
+
+    def readinto(self, target: Any) -> int:
+        """Read as much as the target takes, or as is left; nothing at the end."""
+        arrived = os.preadv(self._copy.descriptor, [target], self._position)
+        self._position += arrived
+        return arrived
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a byte, counted from the beginning, from here or from the end."""
+        origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._copy.size}[whence]
+        self._position = origin + offset
+        return self._position
+
+    def tell(self) -> int:
+        """Say which byte is the next."""
+        return self._position
 
 
 def _version(info: Mapping[str, Any], written: float | None) -> str | None:

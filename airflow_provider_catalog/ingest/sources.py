@@ -106,10 +106,14 @@ class SourceFile:
                 self.address, error
             )
         except Exception as error:  # noqa: BLE001 - each store has exceptions of its own
-            reason = getattr(error, "strerror", None) or type(error).__name__
-            raise SourceError(f"{self.address} can't be read ({reason}).") from shown_cause(
+            raise SourceError(f"{self.address} can't be read ({reason(error)}).") from shown_cause(
                 self.address, error
             )
+
+
+def reason(error: Exception) -> str:
+    """Say in short what kept a file from being read."""
+    return getattr(error, "strerror", None) or type(error).__name__
 
 
 class SourceReader:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -21,7 +21,8 @@ from airflow_provider_catalog.ingest.file_names import (
     without_query,
 )
 from airflow_provider_catalog.ingest.object_stores import ObjectStore, WebStore
-from airflow_provider_catalog.ingest.sources import SourceFile
+from airflow_provider_catalog.ingest.sources import Look, SourceFile, reason
+from airflow_provider_catalog.ingest.store_folders import Infos, files_below, matching_files
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -72,34 +73,31 @@ def find_in_store(address: str, connect: Connect) -> list[SourceFile]:
         allowed = "a file that the store's credentials may read"
         raise InvalidInputError("files", shown, allowed) from shown_cause(shown, error)
     except Exception as error:  # noqa: BLE001 - each store has exceptions of its own
-        raise SourceError(f"{shown} can't be looked at ({type(error).__name__}).") from shown_cause(
-            shown, error
-        )
+        raise SourceError(f"{shown} can't be looked at ({reason(error)}).") from shown_cause(shown, error)
 
 
 def _found(fs: AbstractFileSystem, path: str, address: str) -> Iterator[SourceFile]:
     if address.startswith(WEB):
         name = unquote(PurePosixPath(urlsplit(address).path).name)
-        yield _source_file(WebStore(fs), path, fs.info(path), address, name)
+        web = WebStore(fs)
+        yield _source_file(web, path, web.look(path), address, name)
         return
     store = ObjectStore(fs)
     base, infos = _listed(fs, path, address)
     for each, info in sorted(infos.items()):
         name = str(PurePosixPath(each).relative_to(above_partitions(base)))
-        yield _source_file(store, each, info, str(fs.unstrip_protocol(each)), name)
+        yield _source_file(store, each, store.seen(each, info), str(fs.unstrip_protocol(each)), name)
 
 
-def _listed(
-    fs: AbstractFileSystem, path: str, address: str
-) -> tuple[PurePosixPath, Mapping[str, Mapping[str, Any]]]:
+def _listed(fs: AbstractFileSystem, path: str, address: str) -> tuple[PurePosixPath, Infos]:
     """Give the folder below which names count, and what the store tells of each file."""
     fs.invalidate_cache()
     if glob.has_magic(path) and not fs.exists(path):
         base = fixed_part(PurePosixPath(path))
         matches = {
             each: info
-            for each, info in fs.glob(path, detail=True).items()
-            if info["type"] == "file" and not PurePosixPath(each).name.startswith(".")
+            for each, info in _matching_files(fs, path).items()
+            if not PurePosixPath(each).name.startswith(".")
         }
         if not matches:
             raise InvalidInputError("files", address, "a glob that matches at least one file")
@@ -107,7 +105,7 @@ def _listed(
     if not fs.isdir(path):
         return PurePosixPath(path).parent, {path: fs.info(path)}
     base = PurePosixPath(path)
-    files = {each: info for each, info in fs.find(path, detail=True).items() if not each.endswith("/")}
+    files = {each: info for each, info in files_below(fs, path).items() if not each.endswith("/")}
     taken = {
         each: info
         for each, info in files.items()
@@ -119,10 +117,15 @@ def _listed(
     return base, taken
 
 
-def _source_file(
-    store: ObjectStore, path: str, info: Mapping[str, Any], address: str, name: str
-) -> SourceFile:
+def _matching_files(fs: AbstractFileSystem, pattern: str) -> Infos:
+    try:
+        return matching_files(fs, pattern)
+    except FileNotFoundError:
+        # The folder above the first wildcard, as a rule.
+        return {}
+
+
+def _source_file(store: ObjectStore, path: str, look: Look, address: str, name: str) -> SourceFile:
     name = remote_name(name, address)
-    look = store.seen(path, info)
     refuse_empty(look.size, address)
     return SourceFile(store, path, address, name, look, store.account)

@@ -253,7 +253,7 @@ class _SignalOperator(CatalogOperator):
 class CompleteBatchOperator(ReportsLineage, _SignalOperator):
     """Signal that all files of a batch are there. The platform then works on it; wait with ``BatchSensor``.
 
-    An asset of the dataset belongs into the ``outlets`` of that sensor: nothing is in the dataset when this task succeeds.
+    An asset of the dataset belongs in the ``outlets`` of that sensor: nothing is in the dataset when this task succeeds.
 
     :param batch_id: the batch (templated), which is the return value as well.
     """

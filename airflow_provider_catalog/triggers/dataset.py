@@ -155,11 +155,12 @@ class DatasetBatchEventTrigger(BaseEventTrigger):
     ``records_read``, ``records_written`` and ``records_failed``; a count that the platform does not give is None.
 
     Each batch is given once, the oldest first, one every few seconds. Batches that were reverted or replaced before they were
-    given are left out, and so are those into which the platform has merged older ones. What was given is noted in Airflow: in the
-    asset's state store since 3.3, in a variable before that. A restart of the triggerer skips no batch; if it ended within a few
+    noticed are left out, and so are those into which the platform has merged older ones. What was given is noted in Airflow: in
+    the asset's state store since 3.3, in a variable before that. A restart of the triggerer skips no batch; if it ended within a few
     seconds after an event, that one is given again unless ``dag_id`` can tell. Other arguments than before begin anew.
 
-    Trouble does not end a trigger: it slows down, and goes on. All triggers of one connection and sandbox share one poll.
+    Trouble does not end a trigger: it slows down, and goes on. All triggers of one connection, sandbox and
+    ``poll_interval`` share one poll.
 
     :param dataset_id: the dataset.
     :param catalog_conn_id: the connection; only its name is stored.

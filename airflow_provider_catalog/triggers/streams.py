@@ -114,6 +114,8 @@ class Board:
                 page := await answered(CALLS.run(lambda: next(pages, None)), LOOKING, CALLS.leave)
             ) is not None:
                 yield self._new_look(batches=tuple(page))
+                if all(follower.log.is_full for follower in self.followers):
+                    break
         except CatalogError as error:
             self._put_off(error)
         else:

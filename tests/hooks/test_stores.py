@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import subprocess
+import sys
 import time
 import traceback
 import tracemalloc
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
-from peers import closed_port
+from fsspec.implementations.local import LocalFileSystem
+from peers import closed_port, peer, reset
 from s3fs import S3File
-from stores import BUCKET, S3, Web, web_server
+from stores import BUCKET, S3, Gate, Web, gate, web_server
 
 from airflow_provider_catalog.api.errors import CatalogError, FileChangedError, InvalidInputError, SourceError
 from airflow_provider_catalog.hooks.stores import connect
@@ -37,6 +43,11 @@ def names(address: Any) -> list[str]:
 def content(file: SourceFile, start: int = 0, end: int | None = None) -> bytes:
     with contextlib.closing(file.open(start, end)) as reader:
         return b"".join(iter(lambda: reader.read(7), b""))
+
+
+def whole(file: SourceFile, start: int) -> bytes:
+    with contextlib.closing(file.open(start)) as reader:
+        return b"".join(iter(lambda: reader.read(10_000), b""))
 
 
 @pytest.fixture
@@ -143,6 +154,90 @@ def test_a_store_out_of_reach_is_trouble_that_passes(monkeypatch: pytest.MonkeyP
     assert "hidden" not in str(caught.value)
 
 
+class TestAFolderThatCantBeListed:
+    """A batch with a part of the files would look like a whole one."""
+
+    @pytest.fixture
+    def through(self, filled: S3) -> Iterator[Gate]:
+        """A way to the files on which nobody may list the folder ``t/day=1``."""
+        with gate(filled, "t/day=1") as proxy:
+            yield proxy
+
+    @pytest.mark.parametrize("pattern", ["t/*/a.json", "t/day=[12]/*", "*/*/a.json"])
+    def test_is_not_passed_over_by_a_glob(self, through: Gate, pattern: str) -> None:
+        with pytest.raises(InvalidInputError, match="a file that the store's credentials may read"):
+            find(f"s3://{through.conn_id}@{BUCKET}/{pattern}")
+
+    def test_for_now_only_is_trouble_that_passes(self, filled: S3) -> None:
+        with gate(filled, "t/day=1", 500, "InternalError") as proxy:
+            with pytest.raises(SourceError, match=r"t/\*/a.json can't be looked at") as caught:
+                find(f"s3://{proxy.conn_id}@{BUCKET}/t/*/a.json")
+            assert not caught.value.permanent
+
+    def test_does_no_harm_where_a_glob_does_not_go_through_it(self, through: Gate) -> None:
+        assert names(f"s3://{through.conn_id}@{BUCKET}/t/*2/a.json") == ["day=2/a.json"]
+        assert "t/day=1/" not in through.listed
+
+    @pytest.mark.parametrize("address", ["t", "t/**", "t/**/a.json"])
+    def test_does_no_harm_where_the_store_lists_all_at_once(self, through: Gate, address: str) -> None:
+        assert names(f"s3://{through.conn_id}@{BUCKET}/{address}") == ["day=1/a.json", "day=2/a.json"]
+        assert "t/day=2/" not in through.listed
+
+
+GLOBS = (
+    *("*", "d/*", "d/*.json", "d/?.json", "d/[ab].json", "d/[!a]*", "*/x/*", "d/.*", "d/.x/*"),
+    *(
+        "[d]/**",
+        "**",
+        "**/*",
+        "**/a.json",
+        "d/**/*.json",
+        "**/x/**",
+        "**/x/**/*.json",
+        "**/**/e.json",
+        "*/**/e.json",
+    ),
+    *("d/a(1).json*", "d/x[", "d/x*/e+.json"),
+)
+
+
+@pytest.mark.parametrize("pattern", GLOBS)
+def test_a_glob_finds_what_a_file_systems_own_glob_finds(pattern: str, tmp_path: Path) -> None:
+    for name in (
+        "a.json",
+        "d/a.json",
+        "d/b.json",
+        "d/c.csv",
+        "d/a(1).json",
+        "d/.a",
+        "d/.x/a.json",
+        "d/x/e.json",
+    ):
+        make_local(tmp_path / name)
+    for name in ("d/x/e+.json", "d/x/x/e.json", "e/x/y/e.json", "E/a.json"):
+        make_local(tmp_path / name)
+    fs = LocalFileSystem()
+    own = fs.glob(f"{tmp_path}/{pattern}", detail=True)
+    files = [each for each, info in own.items() if info["type"] == "file" and "/." not in each[-3:]]
+    assert sorted(stored_below(tmp_path, pattern)) == files
+
+
+def make_local(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(ROWS)
+
+
+def stored_below(folder: Path, pattern: str) -> list[str]:
+    """Give the paths that a glob finds in a store whose file system has nothing but fsspec's general ways."""
+    try:
+        found = find_files(
+            f"store://{folder}/{pattern}", lambda _: (LocalFileSystem(), f"{folder}/{pattern}")
+        )
+    except InvalidInputError as error:
+        return [] if error.allowed == "a glob that matches at least one file" else [str(error)]
+    return [file.path for file in found]
+
+
 class TestFilesThatChange:
     @pytest.mark.parametrize(
         ("new", "verb"), [(ROWS + ROWS, "grew"), (ROWS[:9], "shrank"), (ROWS.swapcase(), "was written to")]
@@ -160,6 +255,17 @@ class TestFilesThatChange:
         s3.delete("a")
         with pytest.raises(FileChangedError, match="is not there any more"):
             content(file)
+
+
+# As the processes of tasks end.
+READ_AND_END = """
+import os, sys
+from airflow_provider_catalog.ingest.files import find_files
+
+(file,) = find_files(sys.argv[1])
+os.write(1, file.open(9).read())
+os._exit(0)
+"""
 
 
 class TestTheWeb:
@@ -211,10 +317,102 @@ class TestTheWeb:
             tracemalloc.stop()
             assert peak < 20_000_000
 
+    def test_is_copied_once_and_the_copy_read_by_several_at_once(self) -> None:
+        rows = bytes(range(256)) * 4000
+        with web_server({"/a.bin": rows}, ranges=False) as web:
+            (file,) = find(f"{web.url}/a.bin")
+            starts = range(1, 900_001, 100_000)
+            with ThreadPoolExecutor(len(starts)) as pool:
+                parts = list(pool.map(lambda start: whole(file, start), starts))
+            assert parts == [rows[start:] for start in starts]
+            # One that tells whether the server gives parts now is broken off.
+            assert [method for method, wanted in web.requests if not wanted].count("GET") == 1
+
+    def test_gives_a_copy_that_can_be_read_from_anywhere(self) -> None:
+        with web_server({"/a.json": ROWS}, ranges=False) as web:
+            (file,) = find(f"{web.url}/a.json")
+            with file.store.open(file.path, 3) as copy:
+                assert (copy.tell(), copy.read(2), copy.tell()) == (3, ROWS[3:5], 5)
+                assert (copy.seek(-2, os.SEEK_END), copy.read(9), copy.read(9)) == (16, ROWS[-2:], b"")
+                assert (copy.seek(1), copy.seek(3, os.SEEK_CUR), copy.read()) == (1, 4, ROWS[4:])
+                with pytest.raises(ValueError, match="before the beginning"):
+                    copy.seek(-1)
+
+    @pytest.mark.parametrize("tells_size", [True, False])
+    def test_leaves_nothing_behind_however_a_process_ends(self, tells_size: bool, tmp_path: Path) -> None:
+        with web_server({"/a.json": ROWS}, ranges=False, tells_size=tells_size) as web:
+            command = [sys.executable, "-c", READ_AND_END, f"{web.url}/a.json"]
+            ended = subprocess.run(
+                command, env={**os.environ, "TMPDIR": str(tmp_path)}, capture_output=True, check=True
+            )
+        assert ended.stdout == ROWS[9:]
+        assert list(tmp_path.rglob("*")) == []
+
     def test_may_take_its_time_as_long_as_it_does_not_fall_silent(self, web: Web) -> None:
         fs, _ = connect(f"{web.url}/d/a%20b.json")
         assert fs.client_kwargs["timeout"].total is None
         assert fs.client_kwargs["timeout"].sock_read == 60
+
+
+class TestAWebServerInTrouble:
+    """Only a server that says so has no such file; another one may have it a minute later."""
+
+    @pytest.fixture
+    def web(self) -> Iterator[Web]:
+        with web_server({"/a.json": ROWS}) as web:
+            yield web
+
+    @pytest.mark.parametrize("status", [429, 500, 503])
+    def test_at_the_first_look_is_trouble_that_passes(self, web: Web, status: int) -> None:
+        web.refusal = status
+        with pytest.raises(SourceError, match=rf"/none can't be looked at \(status {status}\)") as caught:
+            find(f"{web.url}/none?sig={SIGNATURE}")
+        assert not caught.value.permanent
+        assert SIGNATURE not in all_that_is_logged(caught.value)
+
+    def test_that_is_out_of_reach_is_trouble_that_passes(self) -> None:
+        with pytest.raises(SourceError, match="can't be looked at") as caught:
+            find(f"{closed_port()}/a.json?sig={SIGNATURE}")
+        assert SIGNATURE not in all_that_is_logged(caught.value)
+
+    def test_that_hangs_up_is_trouble_that_passes(self) -> None:
+        with peer(reset()) as server, pytest.raises(SourceError, match="can't be looked at"):
+            find(f"{server.url}/a.json")
+
+    @pytest.mark.parametrize("status", [404, 410])
+    def test_is_none_that_has_no_such_file(self, web: Web, status: int) -> None:
+        web.refusal = status
+        with pytest.raises(InvalidInputError, match="a file that exists") as caught:
+            find(f"{web.url}/none?sig={SIGNATURE}")
+        assert SIGNATURE not in all_that_is_logged(caught.value)
+
+    @pytest.mark.parametrize("status", [401, 403])
+    def test_is_none_that_does_not_let_anybody_read_the_file(self, web: Web, status: int) -> None:
+        web.refusal = status
+        with pytest.raises(InvalidInputError, match="that the store's credentials may read") as caught:
+            find(f"{web.url}/none?sig={SIGNATURE}")
+        assert SIGNATURE not in all_that_is_logged(caught.value)
+
+    @pytest.mark.parametrize(
+        ("status", "kind", "complaint"),
+        [
+            (503, SourceError, r"can't be read \(status 503\)"),
+            (404, FileChangedError, "is not there any more"),
+            (410, FileChangedError, "is not there any more"),
+        ],
+    )
+    def test_is_told_from_a_file_that_vanishes_before_its_last_bytes_go_out(
+        self, web: Web, status: int, kind: type[CatalogError], complaint: str
+    ) -> None:
+        (file,) = find(f"{web.url}/a.json?sig={SIGNATURE}")
+        with contextlib.closing(file.open()) as reader:
+            assert reader.read(5) == ROWS[:5]
+            web.files.clear()
+            web.refusal = status
+            with pytest.raises(kind, match=complaint) as caught:
+                reader.read()
+        assert type(caught.value) is kind
+        assert SIGNATURE not in all_that_is_logged(caught.value)
 
 
 def test_files_that_are_open_at_the_same_time_share_what_is_read_ahead(

@@ -299,6 +299,20 @@ class TestLog:
             given += give_all(log)
         assert sorted(given, key=int) == [each.id for each in many]
 
+    def test_a_backlog_does_not_let_what_is_kept_grow(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(arrivals, "PENDING_LIMIT", 3)
+        many = [batch(str(minute), NOON + 60 * minute) for minute in range(100)]
+        log = ArrivalLog(NOON)
+        given: list[str] = []
+        while len(given) < len(many):
+            log.begin(0)
+            log.take((each for each in many if (each.completed or 0) >= log.horizon), 0)
+            assert log.is_full or len(given) + log.waiting == len(many)
+            log.end()
+            assert len(log.done) <= OVERLAP / 60 + 3
+            given += give_all(log)
+        assert given == [each.id for each in many]
+
 
 class TestLogAgainstThePlatform:
     @pytest.mark.parametrize("seed", range(4))

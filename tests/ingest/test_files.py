@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_catalog.api.errors import InvalidInputError
 from airflow_provider_catalog.ingest.files import find_files
@@ -208,9 +209,14 @@ def as_ordinary_user(work: Callable[[], str]) -> str:
         return pipe.read()
 
 
+def store_of_this_machine(address: str) -> tuple[LocalFileSystem, str]:
+    """Reach the files of this machine as those of a store are reached that lists folder by folder, such as SFTP."""
+    return LocalFileSystem(), address.removeprefix("store://")
+
+
 def complaint_about(given: Any) -> str:
     try:
-        return str(find_files(given))
+        return str(find_files(given, store_of_this_machine))
     except InvalidInputError as error:
         return str(error)
 
@@ -248,10 +254,25 @@ class TestPermissions:
         finally:
             os.chmod("d", 0o700)
 
+    @pytest.mark.parametrize("pattern", ["**/*.json", "*/*.json", "d/*.json", "**", ""])
+    def test_nor_do_they_in_a_store_that_lists_only_folder_by_folder(
+        self, pattern: str, public_folder: Path
+    ) -> None:
+        make(public_folder, "c/a.json", "d/b.json")
+        os.chmod("d", 0)
+        try:
+            assert "expected a file that the store's credentials may read" in as_ordinary_user(
+                lambda: complaint_about(f"store://{public_folder}/{pattern}")
+            )
+        finally:
+            os.chmod("d", 0o700)
+
     def test_a_glob_needs_to_read_only_the_folders_that_it_goes_through(self, public_folder: Path) -> None:
         make(public_folder, "c/a.json", "d/b.json")
         os.chmod("d", 0)
         try:
             assert "remote_name='a.json'" in as_ordinary_user(lambda: complaint_about("c/*.json"))
+            in_a_store = f"store://{public_folder}/[c]/*.json"
+            assert "remote_name='c/a.json'" in as_ordinary_user(lambda: complaint_about(in_a_store))
         finally:
             os.chmod("d", 0o700)

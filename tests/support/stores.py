@@ -9,9 +9,13 @@ import re
 import subprocess
 import sys
 import threading
+import urllib.request
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -69,7 +73,10 @@ def s3_server() -> Iterator[S3]:
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr is not None
         try:
-            yield S3(next(found[0] for line in server.stderr if (found := ADDRESS.search(line))))
+            url = next(found[0] for line in server.stderr if (found := ADDRESS.search(line)))
+            # It writes a line for each request, and stands still once nobody takes them.
+            threading.Thread(target=deque, args=(server.stderr, 0), daemon=True).start()
+            yield S3(url)
         finally:
             server.kill()
 
@@ -87,6 +94,90 @@ def s3(s3_process: S3, monkeypatch: pytest.MonkeyPatch) -> S3:
     s3_process.clear()
     monkeypatch.setenv("AIRFLOW_CONN_LANDING_ZONE", json.dumps(s3_process.connection))
     return s3_process
+
+
+class Gate:
+    """A proxy in front of an S3 server that refuses to list one folder, and passes everything else on.
+
+    :param s3: the server.
+    :param folder: the folder.
+    :param status: with which status it refuses.
+    :param code: with which of the errors that S3 has a name for.
+
+    ``listed`` is what was to be listed, in the order in which it was asked for.
+    """
+
+    def __init__(self, s3: S3, folder: str, status: int, code: str) -> None:
+        self._s3 = s3
+        self._folder = folder
+        self._status = status
+        self._refusal = f"<Error><Code>{code}</Code><Message>Not now.</Message></Error>".encode()
+        self.listed: list[str] = []
+        gate = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_HEAD(self) -> None:
+                gate.answer(self)
+
+            def do_GET(self) -> None:
+                gate.answer(self)
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        # Airflow keeps the file system that it made for a connection's id.
+        self.conn_id = f"gate_{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    @property
+    def connection(self) -> dict[str, Any]:
+        """The Airflow connection that goes through it, and does not try again."""
+        connection = self._s3.connection
+        url = f"http://127.0.0.1:{self._server.server_port}"
+        once = {"endpoint_url": url, "config_kwargs": {"retries": {"max_attempts": 0}}}
+        return {**connection, "extra": {**connection["extra"], **once}}
+
+    def answer(self, request: http.server.BaseHTTPRequestHandler) -> None:
+        query = parse_qs(urlsplit(request.path).query)
+        if "list-type" in query:
+            self.listed.append(query.get("prefix", [""])[0])
+        if query.get("prefix") == [f"{self._folder}/"]:
+            status, headers, body = self._status, {"Content-Type": "application/xml"}, self._refusal
+        else:
+            status, headers, body = self._passed_on(request)
+        request.send_response(status)
+        for name in ("Content-Type", "Last-Modified", "ETag"):
+            if name in headers:
+                request.send_header(name, headers[name])
+        length = headers["Content-Length"] if request.command == "HEAD" else str(len(body))
+        request.send_header("Content-Length", length)
+        request.end_headers()
+        request.wfile.write(body)
+
+    def _passed_on(self, request: http.server.BaseHTTPRequestHandler) -> tuple[int, Any, bytes]:
+        call = urllib.request.Request(self._s3.url + request.path, method=request.command)
+        try:
+            with urllib.request.urlopen(call) as answer:
+                return answer.status, answer.headers, answer.read()
+        except HTTPError as error:
+            return error.code, error.headers, error.read()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@contextlib.contextmanager
+def gate(s3: S3, folder: str, status: int = 403, code: str = "AccessDenied") -> Iterator[Gate]:
+    """Run a proxy in front of an S3 server for the length of a ``with`` block, with an Airflow connection that reaches it."""
+    proxy = Gate(s3, folder, status, code)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(f"AIRFLOW_CONN_{proxy.conn_id.upper()}", json.dumps(proxy.connection))
+            yield proxy
+    finally:
+        proxy.stop()
 
 
 class Web:

@@ -15,6 +15,7 @@ import pytest
 from desk import BATCHES, CRM_PROFILES, LOCAL_SECRET, PAGE_VIEWS, Desk, Sent
 from tasks import IS_AIRFLOW_2, restored
 
+from airflow_provider_catalog.api import client
 from airflow_provider_catalog.api.client import CatalogClient
 from airflow_provider_catalog.hooks.catalog import CatalogHook
 from airflow_provider_catalog.ingest import arrivals
@@ -198,6 +199,17 @@ def test_an_answer_that_never_ends_does_not_end_it(
     finally:
         desk.mend()
         desk.release_all()
+
+
+def test_a_sweep_ends_when_nobody_has_room_for_more(
+    memory: Memory, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrivals, "PENDING_LIMIT", 2)
+    monkeypatch.setattr(client, "PAGE_SIZE", 20)
+    loaded = load(101)
+    given = asyncio.run(events_of(trigger(memory, poll_interval=1000), 2, then=0.3))
+    assert given == loaded[:2]
+    assert len(desk.sent("GET", BATCHES)) < 4
 
 
 def test_a_trigger_that_is_held_up_skips_nothing(
