@@ -129,8 +129,8 @@ class CatalogHook(BaseHook):
             return True, probe(type(self)(self.catalog_conn_id, self.sandbox_name, attempts=2).client)
         except AirflowNotFoundException as error:
             variable = f"AIRFLOW_CONN_{self.catalog_conn_id.upper()}"
-            advice = f"Create it in Airflow, or set the variable {variable} where this runs"
-            return False, f"{error}. {advice} (outside of a task, Airflow 3 does not see what is in its database)."
+            advice = f"Create it in Airflow, or set the variable {variable} where this runs."
+            return False, f"{error}. {advice} Outside of a task, Airflow 3 does not look into its database."
         except CatalogError as error:
             return False, str(error)
 

@@ -156,8 +156,8 @@ class DatasetBatchEventTrigger(BaseEventTrigger):
 
     Each batch is given once, the oldest first, one every few seconds. Batches that were reverted or replaced before they were
     noticed are left out, and so are those into which the platform has merged older ones. What was given is noted in Airflow: in
-    the asset's state store since 3.3, in a variable before that. A restart of the triggerer skips no batch; if it ended within a few
-    seconds after an event, that one is given again unless ``dag_id`` can tell. Other arguments than before begin anew.
+    the asset's state store since 3.3, in a variable before that. A restart of the triggerer skips no batch; if it ended within
+    a few seconds after an event, that one is given again unless ``dag_id`` can tell. Other arguments than before begin anew.
 
     Trouble does not end a trigger: it slows down, and goes on. All triggers of one connection, sandbox and
     ``poll_interval`` share one poll.
