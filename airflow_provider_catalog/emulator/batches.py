@@ -46,13 +46,18 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Forced:
-    """A state that a test holds a batch in, whatever time does; None leaves a field alone."""
+    """A state that a test holds a batch in, whatever time does; None leaves a field alone.
+
+    `at` is when the newest field was forced. `held_since` is when the batch came to be held in a status: until it is
+    released, nothing of its plan begins that had not begun by then.
+    """
 
     at: float
     status: str | None = None
     errors: tuple[Json, ...] | None = None
     metrics: Json | None = None
     tags: Json | None = None
+    held_since: float | None = None
 
 
 @dataclass(frozen=True)
@@ -87,15 +92,15 @@ class Batch:
         """The client's name for the batch, which defaults to its id."""
         return self.opening.external_id or self.id
 
+    @property
+    def course(self) -> list[Step]:
+        """The plan as far as it counts: all of it, unless a test holds the batch in a status."""
+        held_since = self.forced.held_since if self.forced else None
+        return self.plan if held_since is None else begun(self.plan, held_since)
+
     def begun(self, at: float) -> list[Step]:
         """Return the statuses that the batch had up to a moment, in order."""
-        return begun(self.plan, at)
-
-    def status(self, at: float) -> str:
-        """Return the status at a moment: a forced one first."""
-        if self.forced and self.forced.status:
-            return self.forced.status
-        return self.begun(at)[-1].status
+        return begun(self.course, at)
 
     def replan(self, at: float, steps: Iterable[Step]) -> None:
         """Cut off what has not begun yet, plan `steps` instead, and end what a test had forced."""
@@ -104,7 +109,7 @@ class Batch:
 
     def moment_of(self, statuses: Iterable[str]) -> float | None:
         """Return when the batch first gets, or got, one of these statuses."""
-        return next((step.at for step in self.plan if step.status in statuses), None)
+        return next((step.at for step in self.course if step.status in statuses), None)
 
     @property
     def signalled_at(self) -> float | None:

@@ -16,6 +16,9 @@ from .problems import generic, problem
 JSON = "application/json"
 BYTES = "application/octet-stream"
 
+LIMIT = 1024 * 1024
+"""How many bytes a body may have that is not written to a file."""
+
 _CHUNK = 64 * 1024
 _IN_MEMORY = 1024 * 1024
 _DEEPEST = 100  # objects and lists within one another
@@ -37,6 +40,16 @@ def require_catalog_json(request: Request) -> None:
     """Refuse a body that is not JSON the way that the Catalog does: with 400."""
     if media_type(request) != JSON:
         raise generic(400, "A valid content-type must be specified")
+
+
+async def short_body(request: Request) -> bytes:
+    """Return the body of a request; refuse one of more than `LIMIT` bytes with 413, without taking it in."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LIMIT:
+            raise problem(413, f"The body has more than {LIMIT} bytes.")
+    return bytes(body)
 
 
 def parsed_json(body: bytes) -> Any:
@@ -61,9 +74,12 @@ def _is_deeper(value: Any, most: int) -> bool:
 
 
 async def json_object(request: Request, validator: Draft202012Validator) -> dict[str, Any]:
-    """Return the JSON object in a request's body; refuse with 400 what is none, or not as the schema says."""
+    """Return the JSON object in a request's body; refuse with 400 what is none, or not as the schema says.
+
+    A long one is refused with 413.
+    """
     try:
-        body = parsed_json(await request.body())
+        body = parsed_json(await short_body(request))
     except ValueError:
         raise problem(400, "The request body is not JSON.") from None
     error = best_match(validator.iter_errors(body))

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 from .batches import Batch, Forced, Json, Opening, Outcome, StoredFile
 from .chunks import Chunk
+from .clock import Clock
 from .lifecycle import SUCCEEDED, Status, Step
 from .store import Store
 from .uploads import Upload
+
+Owner = TypeVar("Owner")
 
 
 class Documents:
@@ -40,18 +43,21 @@ class Documents:
 
 
 class BatchBook:
-    """All batches, and which of them replaced which."""
+    """All batches, and which of them replaced which. `last_saved_at` is when one was changed last, 0 for never."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
+        self._clock = clock
+        self.last_saved_at = 0.0
         self._batches: dict[str, Batch] = {}
         self._uploading: dict[str, Batch] = {}
         self._successors: defaultdict[tuple[str, str, str], list[Batch]] = defaultdict(list)
         for _, body in store.load("batch"):
+            self.last_saved_at = max(self.last_saved_at, body.pop("saved_at", body["created_at"]))
             self._enter(_batch(body))
-        for _, body in store.load("file"):
+        for batch, body in self._load_parts("file", "batch", self._batches):
             file = StoredFile(**body["file"])
-            self._batches[body["batch"]].files[file.path] = file
+            batch.files[file.path] = file
         self._load_uploads()
 
     def get(self, sandbox: str, batch_id: str) -> Batch | None:
@@ -78,8 +84,9 @@ class BatchBook:
 
     def save(self, batch: Batch) -> None:
         """Keep what was changed in a batch; its files and uploads are kept one by one, as they come and go."""
+        self.last_saved_at = self._clock.now()
         body = {name: value for name, value in vars(batch).items() if name not in ("files", "uploads")}
-        self._store.save("batch", batch.id, _plain(body))
+        self._store.save("batch", batch.id, {**_plain(body), "saved_at": self.last_saved_at})
 
     def put_file(self, batch: Batch, file: StoredFile) -> bool:
         """Add a file to a batch, replacing the one at its path; say whether there was none."""
@@ -145,10 +152,10 @@ class BatchBook:
         return steps
 
     def status(self, batch: Batch, at: float) -> str:
-        """Return the status of a batch at a moment."""
+        """Return the status of a batch at a moment; at one before it was opened, that in which it is opened."""
         if batch.forced and batch.forced.status:
             return batch.forced.status
-        return self.steps(batch, at)[-1].status
+        return (self.steps(batch, at) or batch.plan[:1])[-1].status
 
     def replacement(self, batch: Batch, at: float) -> tuple[str, float] | None:
         """Return the batch that has replaced this one by a moment, and when it did."""
@@ -167,12 +174,21 @@ class BatchBook:
 
     def _load_uploads(self) -> None:
         by_name: dict[str, Upload] = {}
-        for _, body in self._store.load("upload"):
-            batch, upload = self._batches[body["batch"]], Upload(body["path"], body["stored_as"])
+        for batch, body in self._load_parts("upload", "batch", self._batches):
+            upload = Upload(body["path"], body["stored_as"])
             batch.uploads[upload.path] = by_name[upload.stored_as] = upload
             self._uploading[batch.id] = batch
-        for _, body in self._store.load("chunk"):
-            by_name[body["upload"]].chunks.append(Chunk(**body["chunk"]))
+        for upload, body in self._load_parts("chunk", "upload", by_name):
+            upload.chunks.append(Chunk(**body["chunk"]))
+
+    def _load_parts(self, kind: str, field: str, owners: Mapping[str, Owner]) -> Iterator[tuple[Owner, Json]]:
+        """Yield the objects of a kind, each after its owner, whose name is in a field; forget those that have none."""
+        for key, body in self._store.load(kind):
+            owner = owners.get(body[field])
+            if owner is None:
+                self._store.remove(kind, [key])
+            else:
+                yield owner, body
 
     def _forget_upload(self, batch: Batch, upload: Upload) -> None:
         del batch.uploads[upload.path]

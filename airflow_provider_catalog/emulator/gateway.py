@@ -41,8 +41,15 @@ def bearer_token(request: Request) -> str | None:
 
 
 def _url(platform: Platform, request: Request) -> Refusal | None:
-    too_long = len(str(request.url)) > URL_LIMIT
+    too_long = _length_on_the_wire(request) > URL_LIMIT
     return generic(414, f"The URL is longer than {URL_LIMIT} characters.") if too_long else None
+
+
+def _length_on_the_wire(request: Request) -> int:
+    """Return the length of the URL as the client has written it: what is percent-encoded counts three for each byte."""
+    path, query = request.scope["raw_path"], request.scope["query_string"]
+    server = f"{request.url.scheme}://{request.url.netloc}"
+    return len(server) + len(path) + (len(b"?") + len(query) if query else 0)
 
 
 def _api_key(platform: Platform, request: Request) -> Refusal | None:

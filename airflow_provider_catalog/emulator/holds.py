@@ -57,7 +57,7 @@ class Holds:
 
     @contextlib.asynccontextmanager
     async def hold(self, entry: Entry, stage: Stage, receive: Receive) -> AsyncIterator[Effect]:
-        """Hold a request back until it is released; what is left of it, in the way given, belongs into the block."""
+        """Hold a request back until it is released; what is left of it, in the way given, belongs in the block."""
         request = Held(str(next(self._ids)), entry.n, entry.method, entry.path, entry.query, stage)
         hold = self._holds[request.id] = _Hold(request, asyncio.get_running_loop())
         try:

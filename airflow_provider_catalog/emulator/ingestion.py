@@ -34,7 +34,7 @@ def find_batch(platform: Platform, sandbox: str, batch_id: str) -> Batch:
     """Return a batch. Raises Refusal (404) if the sandbox has no such batch."""
     batch = platform.batches.get(sandbox, batch_id)
     if batch is None:
-        raise problem(404, f"The batch {batch_id} does not exist.")
+        raise _no_batch(batch_id)
     return batch
 
 
@@ -54,7 +54,9 @@ def batch_for_upload(platform: Platform, sandbox: str, batch_id: str, dataset_id
 
 
 def check_loading(platform: Platform, batch: Batch) -> None:
-    """Refuse a batch that takes no files any more with 400."""
+    """Refuse a batch that takes no files any more: with 400, or with 404 if a reset has made away with it."""
+    if platform.batches.find(batch.id) is not batch:
+        raise _no_batch(batch.id)
     status = platform.batches.status(batch, platform.clock.now())
     if status != Status.LOADING:
         raise problem(400, f"The batch {batch.id} is {status}: files can be put into a loading batch only.")
@@ -78,7 +80,7 @@ def put_file(platform: Platform, batch: Batch, file: StoredFile) -> bool:
         check_loading(platform, batch)
         check_no_upload(platform, batch, file.path)
     except Refusal:
-        platform.store.file(file.stored_as).unlink()
+        platform.store.file(file.stored_as).unlink(missing_ok=True)
         raise
     if file.path in batch.uploads:
         platform.batches.drop_path(batch, file.path)
@@ -106,6 +108,10 @@ async def act(platform: Platform, batch: Batch, action: Action) -> None:
 def related_objects(batch: Batch) -> list[Json]:
     """Return what a batch belongs to: its dataset."""
     return [{"type": "dataSet", "id": batch.opening.dataset_id}]
+
+
+def _no_batch(batch_id: str) -> Refusal:
+    return problem(404, f"The batch {batch_id} does not exist.")
 
 
 def _steps_after(platform: Platform, action: Action, now: float) -> list[Step]:

@@ -43,8 +43,10 @@ async def receive_chunk(
 ) -> None:
     """Write a chunk down as it arrives, and count it unless it is to be `lost`.
 
-    Raises Refusal (400) if it is not as long as its range, or does not go with what was said of the file before.
+    Raises Refusal (400) if it is not as long as its range, lies where no batch reaches, or does not go with what was said
+    of the file before.
     """
+    _check_reach(platform, chunk)
     _check_total(upload, chunk)
     with upload.arrival(chunk, platform.store) as arrival:
         async for data in body:
@@ -85,6 +87,12 @@ def wrong_length(chunk: Chunk) -> Exception:
     return problem(400, f"The body is not as long as its Content-Range says: {chunk.size} bytes.")
 
 
+def _check_reach(platform: Platform, chunk: Chunk) -> None:
+    most = platform.settings.max_batch_bytes
+    if chunk.last >= most:
+        raise problem(400, f"The Content-Range goes beyond what a batch may have: {most} bytes.")
+
+
 def _check_total(upload: Upload, chunk: Chunk) -> None:
     known = upload.total
     if None not in (known, chunk.total) and known != chunk.total:
@@ -107,5 +115,6 @@ def _drop_forsaken(platform: Platform) -> None:
     """Delete what has arrived for batches that were abandoned meanwhile: time does that, and nothing happens at that moment."""
     now = platform.clock.now()
     for batch in platform.batches.with_uploads():
-        if batch.begun(now)[-1].status not in {Status.LOADING, *RUNNING}:
+        begun = batch.begun(now)
+        if begun and begun[-1].status not in {Status.LOADING, *RUNNING}:
             platform.batches.drop_uploads(batch)

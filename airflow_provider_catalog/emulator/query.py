@@ -94,14 +94,27 @@ def value_test(value: str, values_of: Callable[[str, Json], Iterable[Any]]) -> T
     return lambda key, body: any(_text(each) in wanted for each in values_of(key, body)) != negated
 
 
-def moment_test(name: str, compare: Callable[[Any, int], bool]) -> Callable[[str], Test]:
-    """Return a filter that compares a field with a moment in milliseconds."""
+def moment_test(compare: Callable[[Any, int], bool], *path: str) -> Callable[[str], Test]:
+    """Return a filter that compares the field at a path with a moment, in the field's own unit."""
 
     def parse_moment(value: str) -> Test:
-        moment = number(name, value, None, None)
-        return lambda key, body: name in body and compare(body[name], moment)
+        moment = number(path[-1], value, None, None)
+
+        def passes(key: str, body: Json) -> bool:
+            found = _at(body, path)
+            return found is not None and compare(found, moment)
+
+        return passes
 
     return parse_moment
+
+
+def _at(body: Json, path: Iterable[str]) -> Any:
+    """Return the field at a path; None if there is none."""
+    found: Any = body
+    for name in path:
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
 
 
 def tags_test(value: str) -> Test:
@@ -171,7 +184,7 @@ def _bad_number(name: str, value: str) -> Refusal:
 def _pattern(expression: str) -> re.Pattern[str]:
     try:
         return re.compile(expression)
-    except re.error:
+    except (re.error, OverflowError, RecursionError):
         raise generic(400, f"Invalid regular expression: {expression}") from None
 
 

@@ -1,14 +1,16 @@
 """Holding rows against an XDM schema.
 
 A schema is turned into a function once; checking a row costs little, and keeps nothing. Looked at are types, required
-and unknown fields, and the constraints listed in `_CONSTRAINTS`; ``meta:enum`` only suggests. Not looked at are
-``oneOf``, ``anyOf`` and references, which the platform resolves before it validates: what they describe passes.
+and unknown fields, and the constraints listed in `_CONSTRAINTS`; ``meta:enum`` only suggests. What several parts of an
+``allOf`` say of a field holds together. Not looked at are ``oneOf``, ``anyOf``, ``patternProperties`` and references,
+which the platform resolves before it validates: what they describe passes.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -39,13 +41,31 @@ def row_check(schema: Json, unknown_fields: bool) -> Check:
     return check_row
 
 
-def _check_of(schema: Json, at: str, lenient: bool) -> Check:
-    kind = _type_of(schema)
+def _check_of(schema: Any, at: str, lenient: bool) -> Check:
+    parts = _parts(schema)
+    kind = _type_of(_whole(parts))
     if kind == "object":
-        return _object(_merged(schema), at, lenient)
+        return _object(parts, at, lenient)
     if kind == "array":
-        return _array(schema, at, lenient)
-    return _scalar(schema, kind, at) if kind else _anything
+        return _array(parts, at, lenient)
+    return _scalar(parts, kind, at) if kind else _anything
+
+
+def _parts(schema: Any) -> list[Json]:
+    """Return what a schema is put together from: the parts of its ``allOf``, deep ones too, and what it says itself."""
+    if not isinstance(schema, dict):
+        return []  # such as true, which says nothing
+    return [*(each for part in schema.get("allOf", ()) for each in _parts(part)), schema]
+
+
+def _whole(parts: Sequence[Json]) -> Json:
+    """Return what the parts of a schema say, with the last word where they contradict one another."""
+    return {name: value for part in parts for name, value in part.items()}
+
+
+def _said(parts: Sequence[Json], word: str) -> list[Any]:
+    """Return what each part of a schema that has a word says there."""
+    return [part[word] for part in parts if word in part]
 
 
 def _type_of(schema: Json) -> str | None:
@@ -59,26 +79,24 @@ def _type_of(schema: Json) -> str | None:
     return _TYPES.get(str(kind)) or ("object" if "properties" in schema else None)
 
 
-def _merged(schema: Json) -> Json:
-    """Return an object's schema with the parts of its ``allOf`` taken in."""
-    parts = [_merged(part) for part in schema.get("allOf", ())]
-    own = {name: value for name, value in schema.items() if name != "allOf"}
-    merged: Json = {"additionalProperties": True} if "$ref" in schema else {}
-    for part in (*parts, own):
-        properties = {**merged.get("properties", {}), **part.get("properties", {})}
-        required = [*merged.get("required", ()), *part.get("required", ())]
-        merged = {**merged, **part, "properties": properties, "required": required}
-    return merged
+def _fields(parts: Sequence[Json]) -> dict[str, Json]:
+    """Return the schemas of an object's fields. What several parts describe is again put together from all of them."""
+    described: defaultdict[str, list[Any]] = defaultdict(list)
+    for fields in _said(parts, "properties"):
+        for name, column in fields.items():
+            described[name].append(column)
+    return {name: {"allOf": columns} for name, columns in described.items()}
 
 
-def _object(schema: Json, at: str, lenient: bool) -> Check:
+def _object(parts: Sequence[Json], at: str, lenient: bool) -> Check:
     columns = {
-        name: _check_of(column, f"{at}/properties/{name}", lenient)
-        for name, column in schema["properties"].items()
+        name: _check_of(column, f"{at}/properties/{name}", lenient) for name, column in _fields(parts).items()
     }
-    others = _other_fields(schema, at, lenient)
+    others = _other_fields(parts, at, lenient or not columns)
     required = {
-        name: Flaw(Kind.MISSING, "is required", "required", at).below(name) for name in schema["required"]
+        name: Flaw(Kind.MISSING, "is required", "required", at).below(name)
+        for names in _said(parts, "required")
+        for name in names
     }
     unconvertible = _unconvertible("object", at)
 
@@ -95,18 +113,29 @@ def _object(schema: Json, at: str, lenient: bool) -> Check:
     return check
 
 
-def _other_fields(schema: Json, at: str, lenient: bool) -> Check:
+def _other_fields(parts: Sequence[Json], at: str, lenient: bool) -> Check:
     """Return the check of fields that an object's schema does not name: those of a map, or unknown ones."""
-    described = schema.get("additionalProperties", lenient or not schema["properties"])
-    if isinstance(described, dict):
-        return _check_of(described, f"{at}/additionalProperties", lenient)
+    if any(_describes_unseen_fields(part) for part in parts):
+        return _anything
+    maps = [each for each in _said(parts, "additionalProperties") if isinstance(each, dict)]
+    if maps:
+        return _check_of({"allOf": maps}, f"{at}/additionalProperties", lenient)
     unknown = (Flaw(Kind.UNKNOWN, "is not in the schema", "additionalProperties", at),)
-    return _anything if described else lambda value: unknown
+    return _anything if _whole(parts).get("additionalProperties", lenient) else lambda value: unknown
 
 
-def _array(schema: Json, at: str, lenient: bool) -> Check:
-    items = _check_of(schema.get("items", {}), f"{at}/items", lenient)
-    tests = _tests(schema, "array", at)
+def _describes_unseen_fields(part: Json) -> bool:
+    """Say whether a part of an object's schema describes fields where nobody looks here."""
+    if "$ref" in part or "patternProperties" in part:
+        return True
+    branches = (*part.get("anyOf", ()), *part.get("oneOf", ()))
+    nested = [each for branch in branches for each in _parts(branch)]
+    return any("properties" in each or _describes_unseen_fields(each) for each in nested)
+
+
+def _array(parts: Sequence[Json], at: str, lenient: bool) -> Check:
+    items = _check_of({"allOf": _said(parts, "items")}, f"{at}/items", lenient)
+    tests = _tests(parts, "array", at)
     unconvertible = _unconvertible("array", at)
 
     def check(value: Any) -> Sequence[Flaw]:
@@ -121,9 +150,9 @@ def _array(schema: Json, at: str, lenient: bool) -> Check:
     return check
 
 
-def _scalar(schema: Json, kind: str, at: str) -> Check:
+def _scalar(parts: Sequence[Json], kind: str, at: str) -> Check:
     convert = CONVERSIONS[kind]
-    tests = _tests(schema, kind, at)
+    tests = _tests(parts, kind, at)
     unconvertible = _unconvertible(kind, at)
 
     def check(value: Any) -> Sequence[Flaw]:
@@ -144,14 +173,21 @@ def _unconvertible(kind: str, at: str) -> Sequence[Flaw]:
     return (Flaw(Kind.UNCONVERTIBLE, f"cannot be converted to {kind}", "type", at),)
 
 
-def _tests(schema: Json, kind: str, at: str) -> Sequence[tuple[Flaw, Test]]:
+def _tests(parts: Sequence[Json], kind: str, at: str) -> Sequence[tuple[Flaw, Test]]:
     """Return the constraints of a column, each with what to say if it is violated."""
-    given = {"format": kind, **schema} if kind in ("date", "date-time") else schema
     return [
-        (Flaw(Kind.VIOLATION, _broken(word, given[word]), word, at), _CONSTRAINTS[word](given[word]))
+        (Flaw(Kind.VIOLATION, _broken(word, constraint), word, at), _CONSTRAINTS[word](constraint))
         for word in _APPLICABLE.get(kind, _TO_NUMBERS)
-        if word in given
+        for constraint in _given(parts, word, kind)
     ]
+
+
+def _given(parts: Sequence[Json], word: str, kind: str) -> Sequence[Any]:
+    """Return the constraints of one kind that the parts of a column's schema have, without what they repeat."""
+    given = _said(parts, word)
+    if word == "format" and kind in ("date", "date-time"):
+        given = given or [kind]
+    return [each for index, each in enumerate(given) if each not in given[:index]]
 
 
 def _broken(word: str, constraint: Any) -> str:
@@ -177,7 +213,7 @@ def _is_uri(text: str) -> bool:
 def _pattern(expression: str) -> Test:
     try:
         found = re.compile(expression).search
-    except re.error:  # legal in ECMAScript, perhaps, but not here
+    except (re.error, OverflowError, RecursionError):  # legal in ECMAScript, perhaps, but not here
         return lambda value: True
     return lambda value: found(value) is not None
 

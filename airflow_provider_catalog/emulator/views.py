@@ -160,8 +160,9 @@ class RequestRow:
 
     @property
     def refused(self) -> bool:
-        """Whether it had an answer that no client likes, or none at all."""
-        return not isinstance(self.entry.status, int) or self.entry.status >= 400
+        """Whether it had an answer that no client likes, or ended without any. One that is under way has not."""
+        status = self.entry.status
+        return status == "dropped" or (status is not None and status >= 400)
 
 
 def dataset_row(platform: Platform, dataset: Dataset, batches: Sequence[Batch]) -> DatasetRow:

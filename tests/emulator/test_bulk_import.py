@@ -16,6 +16,8 @@ from airflow_provider_catalog.emulator.server import Emulator
 
 from .client import JSON_LINES, MULTI_LINE, ORG, Client
 
+DESCRIPTION = b'{"datasetId": "5c8c3c555033b814b69f947f", "inputFormat": {"format": "json"}}'
+
 
 def test_a_new_batch_is_answered_as_the_documentation_shows(api: Client) -> None:
     answer = api.create(inputFormat=MULTI_LINE)
@@ -226,6 +228,16 @@ def test_a_file_over_the_limit_is_refused_announced_or_not(api: Client, emulator
     assert len(stored_files(emulator)) == 1
 
 
+@pytest.mark.parametrize("announced", [True, False])
+def test_a_description_of_more_than_a_mebibyte_is_refused(api: Client, announced: bool) -> None:
+    padding = b" " * (1_048_576 - len(DESCRIPTION))
+    headers = {"Content-Type": "application/json"}
+    for more, status in ((b"", 201), (b" ", 413), (b" " * 9_000_000, 413)):
+        body = DESCRIPTION + padding + more
+        answer = api.call("POST", "import/batches", data=body if announced else iter([body]), headers=headers)
+        assert answer.status_code == status, len(body)
+
+
 def test_the_limit_is_256_million_bytes(api: Client, emulator: Emulator) -> None:
     path = f"/data/foundation/import/batches/{api.open()}/datasets/{CRM_PROFILES}/files/big"
     headers = {**api.session.headers, "Content-Type": "application/octet-stream"}
@@ -279,6 +291,19 @@ def test_a_file_that_arrives_after_completion_is_refused_and_not_kept(
 
     assert api.put(batch_id, slow(), "late.json").status_code == 400
     assert len(stored_files(emulator)) == 1
+
+
+def test_a_file_that_arrives_after_a_reset_has_no_batch(api: Client, emulator: Emulator) -> None:
+    batch_id = api.open()
+
+    def slow() -> Iterator[bytes]:
+        yield b"{"
+        api.steer("reset")
+        yield b"}"
+
+    assert api.put(batch_id, slow()).status_code == 404
+    assert not stored_files(emulator)
+    assert not list(emulator.platform.store.load("file"))
 
 
 def test_completing_is_answered_with_nothing_and_may_be_repeated(api: Client) -> None:
@@ -343,7 +368,7 @@ def test_curl_and_friends_can_create_without_our_client(api: Client) -> None:
     answer = requests.request(
         "POST",
         f"{api.url}/data/foundation/import/batches",
-        data=b'{"datasetId": "5c8c3c555033b814b69f947f", "inputFormat": {"format": "json"}}',
+        data=DESCRIPTION,
         headers={**api.session.headers, "Content-Type": "application/json; charset=utf-8"},
         timeout=10,
     )

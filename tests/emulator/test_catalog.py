@@ -8,6 +8,10 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_catalog.emulator.batches import Batch
+from airflow_provider_catalog.emulator.catalog import batch_document
+from airflow_provider_catalog.emulator.platform import Platform
+from airflow_provider_catalog.emulator.routes import catalog
 from airflow_provider_catalog.emulator.seeds import CRM_PROFILES, LOYALTY_MEMBERS, PAGE_VIEWS
 
 from .client import ORG, Client
@@ -203,6 +207,46 @@ def test_moments_of_creation_are_exclusive(api: Client, five: list[str]) -> None
     assert places(five, listed(api, between)) == [2, 3]
 
 
+@pytest.fixture
+def dated(five: list[str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The five batches; the first four have data of a hundred seconds each. The emulator itself gives none such dates."""
+
+    def dated_document(platform: Platform, batch: Batch, at: float) -> dict[str, Any] | None:
+        document = batch_document(platform, batch, at)
+        number = five.index(batch.id)
+        if document and number < 4:
+            document["availableDates"] = {"startDate": number * 100, "endDate": number * 100 + 100}
+        return document
+
+    monkeypatch.setattr(catalog, "batch_document", dated_document)
+    return five
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("startAfter=100", [2, 3]),
+        ("startBefore=100", [0]),
+        ("endAfter=200", [2, 3]),
+        ("endBefore=300", [0, 1]),
+        ("startAfter=0&endBefore=400", [1, 2]),
+        ("startAfter=-1", [0, 1, 2, 3]),
+        ("startAfter=100&status=failed", [3]),
+    ],
+)
+def test_batches_are_found_by_when_their_data_begins_and_ends(
+    api: Client, dated: list[str], query: str, expected: list[int]
+) -> None:
+    assert places(dated, listed(api, f"{query}&orderBy=created")) == expected
+
+
+@pytest.mark.parametrize("name", ["startAfter", "startBefore", "endAfter", "endBefore"])
+def test_a_batch_whose_data_has_no_dates_is_not_found_by_them(
+    api: Client, five: list[str], name: str
+) -> None:
+    assert listed(api, f"{name}=0") == []
+
+
 @pytest.mark.parametrize(
     ("order", "expected"),
     [
@@ -246,7 +290,10 @@ def test_a_page_has_twenty_batches_by_default_and_a_hundred_at_most(api: Client)
         "start=-1",
         "orderBy=up:created",
         "createdAfter=yesterday",
+        "endBefore=tomorrow",
         "property=status~(",
+        "property=status~a{99999999999}",
+        f"property=status~{'(' * 900}{')' * 900}",
         "property=recordCount>few",
         "property=%3D%3D",
         "sort=created",
@@ -340,6 +387,24 @@ def test_a_new_dataset_takes_batches(api: Client) -> None:
     assert dataset["tags"] == {"adobe/pqs/table": ["my_data"]}
     assert dataset["classification"]["dataBehavior"] == "record"
     assert api.ingest(b"{}", dataset_id=dataset_id)["status"] == "success"
+
+
+@pytest.mark.parametrize("directives", ["validate-only", "no-cache, Validate-Only"])
+def test_a_dataset_that_is_only_to_be_validated_is_not_kept(api: Client, directives: str) -> None:
+    before = api.get("catalog/dataSets").json()
+    headers = {"Pragma": directives}
+    fine = api.call("POST", "catalog/dataSets", headers=headers, json={"name": "Mine", "schemaRef": SCHEMA})
+    assert fine.status_code == 201
+    assert api.call("POST", "catalog/dataSets", headers=headers, json={"name": "Mine"}).status_code == 400
+    api.advance(1)
+    assert api.get("catalog/dataSets").json() == before
+
+
+def test_another_pragma_does_not_keep_a_dataset_from_being_added(api: Client) -> None:
+    body = {"name": "Mine", "schemaRef": SCHEMA}
+    api.call("POST", "catalog/dataSets", headers={"Pragma": "no-cache"}, json=body)
+    api.advance(1)
+    assert len(api.get("catalog/dataSets?name=Mine").json()) == 1
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,10 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ import requests
 
 from airflow_provider_catalog.emulator import cli
 from airflow_provider_catalog.emulator.server import listen
+
+from .client import Client
 
 ROOT = Path(cli.__file__).parents[2]
 COMMAND = [sys.executable, "-m", "airflow_provider_catalog.emulator"]
@@ -70,6 +74,31 @@ def test_a_folder_survives_the_death_of_the_process(tmp_path: Path) -> None:
     with started("--data-dir", folder) as (_, [_, export]):
         clock = f"{connection(export)['host']}/__emulator__/clock"
         assert requests.get(clock, timeout=10).json()["now"] >= before
+
+
+@pytest.mark.parametrize("last", ["a batch", "a dataset"])
+def test_after_a_kill_time_goes_on_from_what_was_done_last_however_fast_it_had_run(
+    tmp_path: Path, last: str
+) -> None:
+    with started("--data-dir", str(tmp_path)) as (process, [_, export]):
+        before = Client(Address(connection(export)["host"]))
+        before.steer("clock", {"set_rate": 3600})
+        time.sleep(0.1)
+        identity = before.open() if last == "a batch" else before.add_dataset({})
+        process.kill()
+        process.wait(timeout=10)
+    with started("--data-dir", str(tmp_path)) as (_, [_, export]):
+        after = Client(Address(connection(export)["host"]))
+        after.advance(1)
+        kind = "batches" if last == "a batch" else "dataSets"
+        assert identity in after.get(f"catalog/{kind}").json()
+
+
+@dataclass
+class Address:
+    """All that a client has to know of an emulator in another process."""
+
+    url: str
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

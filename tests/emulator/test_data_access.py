@@ -147,6 +147,13 @@ def test_a_range_of_a_part_can_be_read(api: Client, batch_id: str) -> None:
     assert (head.headers["Content-Length"], head.headers["Accept-Ranges"]) == ("13", "bytes")
 
 
+@pytest.mark.parametrize("wanted", ["{}-", "0-{}", "{}-{}"])
+def test_a_range_that_no_file_has_is_refused(api: Client, batch_id: str, wanted: str) -> None:
+    header = {"Range": f"bytes={wanted.format('9' * 5000, '9' * 5000)}"}
+    answer = api.get(f"export/files/{batch_id}-1?path=day=1/part.json", headers=header)
+    assert answer.status_code == 400
+
+
 @pytest.mark.parametrize("path", ["batches/none/files", "files/none-1", "files/{}-2", "files/{}-1?path=none"])
 def test_what_is_not_there_is_not_found(api: Client, batch_id: str, path: str) -> None:
     assert api.get(f"export/{path.format(batch_id)}").status_code == 404

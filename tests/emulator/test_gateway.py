@@ -87,6 +87,15 @@ def test_a_url_of_more_than_2000_characters_is_refused(api: Client, length: int,
     assert api.get(path + "x" * padding).status_code == status
 
 
+@pytest.mark.parametrize(("length", "status"), [(2000, 404), (2001, 414)])
+@pytest.mark.parametrize("part", ["{}", "x?name={}"])
+def test_characters_that_are_encoded_count_as_they_are_sent(
+    api: Client, part: str, length: int, status: int
+) -> None:
+    letters, rest = divmod(length - len(f"{api.url}/data/foundation/{part.format('')}"), len("%C3%A4"))
+    assert api.get(part.format("%C3%A4" * letters + "x" * rest)).status_code == status
+
+
 def test_a_request_id_comes_back(api: Client) -> None:
     assert api.get(BATCHES, headers={"x-request-id": "abc-1"}).headers["x-request-id"] == "abc-1"
 

@@ -81,6 +81,11 @@ def test_a_json_body_is_not_understood(api: Client) -> None:
     assert answer.json()["error"] == "invalid_request"
 
 
+def test_a_form_of_more_than_a_mebibyte_is_refused(api: Client) -> None:
+    answer = api.token(state="x" * 1_048_576)
+    assert (answer.status_code, answer.json()["error"]) == (413, "invalid_request")
+
+
 def test_only_post_is_answered(api: Client) -> None:
     answer = requests.get(f"{api.url}/ims/token/v3", timeout=10)
     assert answer.status_code == 405

@@ -398,6 +398,27 @@ def test_a_chunk_that_ends_after_its_batch_is_refused(api: Client, emulator: Emu
     assert api.patch(batch_id, meanwhile(abandon, ROWS[:100]), "bytes 0-99").status_code == 400
 
 
+def test_a_chunk_that_ends_after_a_reset_has_no_batch(api: Client, emulator: Emulator) -> None:
+    batch_id = begin(api)
+    reset = partial(api.steer, "reset")
+    assert api.patch(batch_id, meanwhile(reset, ROWS[:100]), "bytes 0-99").status_code == 404
+    assert not stored(emulator)
+    assert not list(emulator.platform.store.load("chunk"))
+
+
+@pytest.mark.parametrize(
+    ("content_range", "status"),
+    [
+        ("bytes 990-999", 200),
+        ("bytes 991-1000", 400),
+        ("bytes 999999999999999990-999999999999999999", 400),
+    ],
+)
+def test_a_chunk_lies_where_a_batch_can_have_bytes(api: Client, content_range: str, status: int) -> None:
+    api.set(max_batch_bytes=1000)
+    assert api.patch(begin(api), b"x" * 10, content_range).status_code == status
+
+
 def test_a_chunk_is_held_to_the_size_that_was_said_while_it_arrived(api: Client, emulator: Emulator) -> None:
     batch_id = begin(api)
     other = partial(Client(emulator).patch, batch_id, ROWS[100:200], "bytes 100-199/500")

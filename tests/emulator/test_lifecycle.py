@@ -6,7 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from airflow_provider_catalog.emulator.clock import Clock
 from airflow_provider_catalog.emulator.server import Emulator
+from airflow_provider_catalog.emulator.tokens import Tokens
 
 from .client import Client
 
@@ -214,6 +216,23 @@ def test_a_batch_says_where_its_failed_rows_are_whoever_made_it_fail(api: Client
         api.advance(1)
         assert api.batch(batch_id)["failedBatchLocation"].endswith(batch_id)
     assert "failedBatchLocation" not in api.batch(brought_to(api, "aborted"))
+
+
+@pytest.mark.parametrize("action", ["upload", "large file", *ACTIONS])
+def test_a_batch_whose_time_has_not_come_is_one_that_loads(
+    api: Client, emulator: Emulator, action: str
+) -> None:
+    """As after somebody has put the computer's clock back."""
+    batch_id = api.open()
+    api.file_action(batch_id, "INITIALIZE", "begun.json")
+    emulator.platform.clock = Clock(offset=-10_000)
+    emulator.platform.tokens = Tokens(emulator.platform.clock)
+    earlier = Client(emulator)
+    answer = {
+        "upload": lambda: earlier.put(batch_id, ROW),
+        "large file": lambda: earlier.file_action(batch_id, "INITIALIZE"),
+    }.get(action, lambda: earlier.signal(batch_id, action))()
+    assert answer.status_code == {"REVERT": 400, "large file": 201}.get(action, 200)
 
 
 def completed(api: Client) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
@@ -176,6 +177,28 @@ def test_the_page_of_a_batch_shows_what_clients_have_asked_about_it(api: Client,
     assert places == sorted(places)
     assert shown.count("<tr ") - 1 == 5
     assert other not in shown
+
+
+def test_a_request_has_failed_only_once_it_has_ended(api: Client, emulator: Emulator) -> None:
+    batch_id = api.open()
+    api.fault({"hold": "before"}, {"method": "PUT"})
+    with ThreadPoolExecutor() as others:
+        upload = others.submit(Client(emulator).put, batch_id, b"{}")
+        api.held()
+        assert answer_to_put(api, batch_id) == '<span class="status plain">under way</span>'
+        api.release({"drop": "before"})
+        assert isinstance(upload.exception(), requests.ConnectionError)
+    assert answer_to_put(api, batch_id) == '<span class="status failed">dropped</span>'
+    api.put(batch_id, b"{}", dataset_id=PAGE_VIEWS)
+    assert answer_to_put(api, batch_id).startswith('<span class="status failed">4')
+    api.put(batch_id, b"{}")
+    assert answer_to_put(api, batch_id) == '<span class="status plain">200</span>'
+
+
+def answer_to_put(api: Client, batch_id: str) -> str:
+    """How the newest upload to a batch was answered, as its page shows it."""
+    row = page(api, batch_page(batch_id)).partition("<b>PUT</b>")[2].partition("</tr>")[0]
+    return row.partition('data-name="Answer">')[2].partition("</td>")[0].strip()
 
 
 def test_long_lists_are_cut(api: Client) -> None:

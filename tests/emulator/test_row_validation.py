@@ -92,6 +92,8 @@ CONSTRAINTS: list[tuple[dict[str, Any], list[Any], list[Any]]] = [
     (column("string", format="uri"), ["https://example.com/a"], ["example", "http://[", ""]),
     (column("string", format="of-a-kind-unheard-of"), ["a"], []),
     (column("string", pattern="(?<year>"), ["a"], []),
+    (column("string", pattern="a{99999999999}"), ["b"], []),
+    (column("string", pattern="(" * 900 + ")" * 900), ["a"], []),
     (column("int", minimum=1, maximum=9), [1, "9"], [0, "10"]),
     (column("number", exclusiveMinimum=0, exclusiveMaximum=1), [0.5], [0, 1]),
     (column("int", enum=[1, 2]), [1, "2"], [3]),
@@ -207,6 +209,97 @@ def test_a_schema_may_be_put_together(api: Client) -> None:
     assert verdicts(api, parts, rows) == [None, MISSING, UNCONVERTIBLE, UNKNOWN]
     referring = {**parts, "allOf": [*parts["allOf"], {"$ref": "https://ns.adobe.com/xdm/context/profile"}]}
     assert verdicts(api, referring, rows)[3] is None
+
+
+def test_all_that_the_parts_of_a_schema_say_of_a_field_holds(api: Client) -> None:
+    """Field groups of one tenant put their fields into the same object."""
+    group = {"type": "object", "properties": {"a": column("int")}, "required": ["a"]}
+    other = {"type": "object", "properties": {"b": column("string"), "in": group}}
+    another = {
+        "properties": {"in": {"type": "object", "properties": {"c": column("date")}, "required": ["c"]}}
+    }
+    parts = {
+        "type": "object",
+        "properties": {"_t": another},
+        "allOf": [{"properties": {"_t": group}}, {"allOf": [{"properties": {"_t": other}}]}],
+    }
+    tenants = [
+        {"a": 1, "b": "x", "in": {"a": 1, "c": "2019-05-15"}},
+        {"a": 1},
+        {"b": "x"},
+        {"a": "x", "b": "x"},
+        {"a": 1, "b": []},
+        {"a": 1, "in": {"a": 1}},
+        {"a": 1, "in": {"c": "2019-05-15"}},
+        {"a": 1, "in": {"a": 1, "c": "x"}},
+        {"a": 1, "c": 1},
+        1,
+    ]
+    verdict = verdicts(api, parts, [{"_t": each} for each in tenants])
+    assert verdict[:5] == [None, None, MISSING, UNCONVERTIBLE, UNCONVERTIBLE]
+    assert verdict[5:] == [MISSING, MISSING, VIOLATION, UNKNOWN, UNCONVERTIBLE]
+
+
+@pytest.mark.parametrize(
+    ("parts", "good", "bad"),
+    [
+        ([column("string", minLength=2), {"maxLength": 3}], ["ab"], ["a", "abcd"]),
+        ([column("string", minLength=2), {"minLength": 1}], ["ab"], ["a"]),
+        ([{"enum": ["a", "b"]}, column("string", enum=["b", "c"])], ["b"], ["a", "c"]),
+        ([{"type": "string"}, {"format": "date"}], ["2019-05-15", 0], ["x"]),
+        ([column("array", items=column("int", minimum=1)), {"items": {"maximum": 9}}], [[1, 9]], [[0], [10]]),
+        (
+            [
+                {"type": "object", "additionalProperties": column("int", minimum=1)},
+                {"additionalProperties": {"maximum": 9}},
+                {"additionalProperties": True},
+            ],
+            [{"a": 1, "b": 9}],
+            [{"a": 0}, {"b": 10}],
+        ),
+    ],
+)
+def test_a_field_of_several_parts_has_the_type_and_the_constraints_of_all(
+    api: Client, parts: list[Any], good: list[Any], bad: list[Any]
+) -> None:
+    verdict = verdicts(api, {"allOf": parts}, [*good, *bad])
+    assert verdict == [None] * len(good) + [VIOLATION] * len(bad)
+
+
+def test_a_constraint_that_parts_repeat_is_violated_once(api: Client) -> None:
+    repeated = {"allOf": [column("string", maxLength=1)] * 2}
+    batch_id = api.ingest(
+        lines({"it": "ab"}), dataset_id=api.add_dataset({"it": repeated}), enableErrorDiagnostics=True
+    )["externalId"]
+    listed = api.get(f"export/batches/{batch_id}/failed").json()["data"]
+    row = api.session.get(listed[1]["_links"]["self"]["href"], timeout=10).json()
+    assert len(row["_validationErrors"]) == 1
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        {"patternProperties": {"^b": column("int")}},
+        {"anyOf": [{"properties": {"b": column("int")}}, {"required": ["a"]}]},
+        {"oneOf": [{"required": ["a"]}, {"patternProperties": {"^b": column("int")}}]},
+        {"oneOf": [{"$ref": "https://ns.adobe.com/xdm/context/profile"}]},
+        {"anyOf": [{"allOf": [{"oneOf": [{"properties": {"b": column("int")}}]}]}]},
+        {"allOf": [{"anyOf": [{"properties": {"b": column("int")}}]}]},
+        {"patternProperties": {"^b": column("int")}, "additionalProperties": False},
+    ],
+)
+def test_fields_that_are_described_where_the_emulator_does_not_look_pass(
+    api: Client, elsewhere: dict[str, Any]
+) -> None:
+    place = {"type": "object", "properties": {"a": column("int")}, **elsewhere}
+    values = [{"a": 1, "b": 1}, {"a": "x", "b": 1}]
+    assert verdicts(api, place, values) == [None, UNCONVERTIBLE]
+
+
+@pytest.mark.parametrize("word", ["anyOf", "oneOf"])
+def test_alternatives_that_describe_no_field_leave_an_object_closed(api: Client, word: str) -> None:
+    place = {"type": "object", "properties": {"a": column("int")}, word: [{"required": ["a"]}, True]}
+    assert verdicts(api, place, [{"a": 1}, {"a": 1, "b": 1}]) == [None, UNKNOWN]
 
 
 def test_a_row_falls_at_the_first_stage_that_finds_something(api: Client) -> None:

@@ -112,7 +112,15 @@ def test_a_new_schema_can_be_read_back(api: Client) -> None:
     assert set(bare["properties"]) == {"title", "size"}
 
 
-@pytest.mark.parametrize("body", [{}, {"title": "x"}, {"title": "x", "type": "string"}])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"title": "x"},
+        {"title": "x", "type": "string"},
+        {"title": "x", "type": "object", "meta:class": 1},
+    ],
+)
 def test_a_malformed_schema_is_refused(api: Client, body: dict[str, Any]) -> None:
     assert api.call("POST", "schemaregistry/tenant/schemas", json=body).status_code == 400
 

@@ -111,6 +111,36 @@ def test_time_does_not_go_back_at_a_restart(tmp_path: Path) -> None:
         assert again.platform.clock.now() >= emulator_time
 
 
+def test_not_even_if_it_had_run_faster(tmp_path: Path) -> None:
+    with running(data_dir=tmp_path) as emulator:
+        client = Client(emulator)
+        client.steer("clock", {"set_rate": 3600})
+        batch_id = client.open()
+        time.sleep(0.1)
+        before = client.steer("clock", method="GET")["now"]
+    with running(data_dir=tmp_path) as again:
+        after = Client(again)
+        assert after.steer("clock", method="GET")["now"] >= before
+        assert after.put(batch_id, b"{}").status_code == 200
+
+
+def test_a_reset_that_comes_while_files_arrive_does_not_keep_it_from_starting(tmp_path: Path) -> None:
+    """Whatever is in the folder of a file whose batch is gone is dropped."""
+    with running(data_dir=tmp_path) as emulator:
+        client = Client(emulator)
+        batch_id = client.open()
+        client.put(batch_id, b"{}")
+        client.file_action(batch_id, "INITIALIZE")
+        client.patch(batch_id, b"{}", "bytes 0-1")
+        store = emulator.platform.store
+        store.remove("batch", [batch_id])  # as an emulator of old has left it behind
+    for _ in range(2):
+        with running(data_dir=tmp_path) as again:
+            assert Client(again).put(batch_id, b"{}").status_code == 404
+            assert not [kind for kind in ("file", "upload", "chunk") if list(again.platform.store.load(kind))]
+            assert not list(again.platform.store.new_file().parent.iterdir())
+
+
 def test_a_batch_that_was_being_read_is_read_again_after_a_restart(tmp_path: Path) -> None:
     with running(data_dir=tmp_path) as emulator:
         client = Client(emulator)

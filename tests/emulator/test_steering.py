@@ -29,6 +29,35 @@ def test_a_batch_is_held_in_any_state_until_it_is_released(api: Client, status: 
     assert api.status(batch_id) == "success"
 
 
+def test_what_was_planned_for_a_batch_does_not_happen_behind_a_forced_status(api: Client) -> None:
+    old = api.open()
+    api.put(old, b"{}")
+    api.signal(old)
+    api.advance(10)
+    new = api.open(replay={"reason": "replace", "predecessors": [f"${old}"]})
+    api.put(new, b"{}")
+    api.signal(new)
+    api.advance(1)
+    for forced in ({"status": "stalled"}, {"tags": {"note": ["later"]}}, {"status": "retrying"}):
+        api.steer(f"batches/{new}", forced)
+        api.advance(1000)
+        assert not {"completed", "metrics", "recordCount"} & api.batch(new).keys()
+        assert api.status(old) == "success"
+        assert "acp_successor" not in api.batch(old)["tags"]
+    api.steer(f"batches/{new}", {"release": True})
+    assert (api.status(new), api.batch(new)["recordCount"]) == ("success", 1)
+    assert (api.status(old), api.batch(old)["tags"]["acp_successor"]) == ("inactive", [new])
+
+
+def test_errors_and_metrics_by_force_do_not_stop_a_batch(api: Client) -> None:
+    batch_id = api.open()
+    api.put(batch_id, b"{}")
+    api.signal(batch_id)
+    api.steer(f"batches/{batch_id}", {"errors": [{"code": "140"}]})
+    api.advance(10)
+    assert (api.status(batch_id), api.batch(batch_id)["errors"]) == ("success", [{"code": "140"}])
+
+
 def test_errors_metrics_and_tags_can_be_forced_too(api: Client) -> None:
     batch_id = api.open(tags={"owner": ["orders"]})
     api.advance(1)
@@ -124,6 +153,42 @@ def test_only_requests_that_come_from_this_machine_are_answered(address: str, lo
     assert is_local(Request(scope)) is local
 
 
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        ({}, 204),
+        ({"Origin": "http://127.0.0.1:8765", "Sec-Fetch-Site": "same-origin"}, 204),
+        ({"Origin": "http://localhost:3000", "Sec-Fetch-Site": "same-site"}, 204),
+        ({"Origin": "http://[::1]:3000"}, 204),
+        ({"Sec-Fetch-Site": "none"}, 204),
+        ({"Origin": "https://example.com"}, 403),
+        ({"Origin": "https://localhost.example.com"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": ""}, 403),
+        ({"Origin": "http://[nonsense"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Origin": "http://localhost:3000", "Sec-Fetch-Site": "cross-site"}, 403),
+    ],
+    ids=str,
+)
+def test_a_page_from_elsewhere_steers_nothing(api: Client, sent: dict[str, str], status: int) -> None:
+    """What a browser says of the page on whose behalf it sends a simple request, for which it asks nobody."""
+    headers = {"Content-Type": "text/plain", **sent}
+    answer = requests.post(f"{api.url}/__emulator__/reset", headers=headers, timeout=10)
+    assert answer.status_code == status
+
+
 def test_what_is_not_there_is_not_found(api: Client) -> None:
     assert requests.get(f"{api.url}/__emulator__/nothing", timeout=10).status_code == 404
-    assert requests.get(f"{api.url}/__emulator__/requests?since=x", timeout=10).status_code == 400
+
+
+@pytest.mark.parametrize("number", ["x", "-1", "1" * 5000], ids=["a letter", "negative", "long"])
+@pytest.mark.parametrize("query", ["requests?since=", "holds?count="])
+def test_a_number_that_is_none_is_refused(api: Client, query: str, number: str) -> None:
+    assert requests.get(f"{api.url}/__emulator__/{query}{number}", timeout=10).status_code == 400
+
+
+@pytest.mark.parametrize("path", ["clock", "faults", "holds/1", "batches/{}", "settings"])
+def test_a_body_of_more_than_a_mebibyte_is_refused(api: Client, path: str) -> None:
+    url = f"{api.url}/__emulator__/{path.format(api.open())}"
+    assert requests.post(url, data=b" " * 1_048_577, timeout=10).status_code == 413

@@ -86,12 +86,13 @@ MIXTURE = record_schema(
     any={"title": "Anything"},
     loose={"type": "object"},
 )
+# Some parts describe the same fields, as field groups of one tenant do.
 PARTS = {
     "type": "object",
-    "properties": {"a": column("int")},
+    "properties": {"a": column("int"), "inner": {"properties": {"e": column("string", maxLength=3)}}},
     "required": ["a"],
     "allOf": [
-        {"properties": {"b": column("date"), "inner": record_schema(c=column("byte"))}},
+        {"properties": {"a": {"minimum": 1}, "b": column("date"), "inner": record_schema(c=column("byte"))}},
         {
             "properties": {"inner": {**record_schema(d=column("boolean")), "required": ["d"]}},
             "required": ["b"],
@@ -208,7 +209,7 @@ def values_for(schema: Any) -> st.SearchStrategy[Any]:
     if not isinstance(schema, dict):
         return ANYTHING
     choices: list[st.SearchStrategy[Any]] = []
-    if schema.get("properties") or schema.get("allOf"):
+    if any(part.get("properties") for part in parts_of(schema)):
         choices.append(records_for(schema))
     if isinstance(schema.get("additionalProperties"), dict):
         choices.append(
@@ -222,11 +223,22 @@ def values_for(schema: Any) -> st.SearchStrategy[Any]:
     return st.one_of(*choices, *choices, *choices, ANYTHING)
 
 
+def parts_of(schema: Schema) -> list[Schema]:
+    """What a schema is put together from."""
+    return [schema, *(each for part in schema.get("allOf", ()) for each in parts_of(part))]
+
+
+def joined(*descriptions: Any) -> Any:
+    """What several parts say of a field."""
+    return descriptions[0] if len(descriptions) == 1 else {"allOf": list(descriptions)}
+
+
 def records_for(schema: Schema) -> st.SearchStrategy[dict[str, Any]]:
     """Records with a few of the fields, so that about half of them are fine."""
-    parts = [schema, *schema.get("allOf", ()), *schema.get("anyOf", ())]
+    parts = [*parts_of(schema), *schema.get("anyOf", ())]
+    described = [each for part in parts for each in part.get("properties", {}).items()]
     fields: dict[str, Any] = {
-        name: each for part in parts for name, each in part.get("properties", {}).items()
+        name: joined(*(each for n, each in described if n == name)) for name, _ in described
     }
     required = {name for part in parts for name in part.get("required", ())}
     fields["nope"] = UNKNOWN

@@ -37,11 +37,15 @@ _BATCH_FIELDS = _COMMON_FIELDS | {
 }
 _DATASET_FIELDS = _COMMON_FIELDS | {"name", "description", "enableErrorDiagnostics"}
 _BY_MOMENT = {
-    "createdAfter": moment_test("created", operator.gt),
-    "createdBefore": moment_test("created", operator.lt),
+    "createdAfter": moment_test(operator.gt, "created"),
+    "createdBefore": moment_test(operator.lt, "created"),
 }
 _BATCH_FILTERS = {
     **_BY_MOMENT,
+    "startAfter": moment_test(operator.gt, "availableDates", "startDate"),
+    "startBefore": moment_test(operator.lt, "availableDates", "startDate"),
+    "endAfter": moment_test(operator.gt, "availableDates", "endDate"),
+    "endBefore": moment_test(operator.lt, "availableDates", "endDate"),
     "tags": tags_test,
     "batch": lambda value: value_test(value, lambda key, body: [key]),
     "dataSet": lambda value: value_test(value, _datasets_of),
@@ -119,7 +123,7 @@ async def get_datasets(request: Request) -> Response:
 
 
 async def create_dataset(request: Request) -> Response:
-    """``POST /dataSets``: add a dataset."""
+    """``POST /dataSets``: add a dataset, or with ``Pragma: validate-only`` say whether it could be added."""
     platform, sandbox = platform_of(request), sandbox_of(request)
     require_catalog_json(request)
     body = await json_object(request, _NEW_DATASET)
@@ -127,9 +131,15 @@ async def create_dataset(request: Request) -> Response:
     if schema is None:
         raise generic(400, f"The schema {body['schemaRef']['id']} does not exist.")
     dataset_id = secrets.token_hex(12)
-    platform.new_dataset(sandbox, dataset_id, {**_defaults(body, schema), **body}, platform.clock.now())
+    if not _validates_only(request):
+        platform.new_dataset(sandbox, dataset_id, {**_defaults(body, schema), **body}, platform.clock.now())
     location = f"@/dataSets/{dataset_id}"
     return JSONResponse([location], 201, {"Location": f"{_ROOT}/dataSets/{dataset_id}"})
+
+
+def _validates_only(request: Request) -> bool:
+    directives = ",".join(request.headers.getlist("pragma")).lower().split(",")
+    return "validate-only" in (each.strip() for each in directives)
 
 
 def _batches(platform: Platform, sandbox: str, ids: list[str] | None = None) -> Iterator[tuple[str, Json]]:

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ..bodies import media_type
+from ..bodies import LIMIT, media_type, short_body
 from ..problems import Refusal
 from . import platform_of
 
@@ -48,7 +48,12 @@ async def token(request: Request) -> Response:
 
 
 async def _form(request: Request) -> dict[str, str]:
-    body = await request.body()
+    try:
+        body = await short_body(request)
+    except Refusal as refused:
+        raise _oauth_error(
+            refused.status, "invalid_request", f"the body has more than {LIMIT} bytes"
+        ) from None
     if not body:
         return {}
     if media_type(request) != "application/x-www-form-urlencoded":

@@ -63,8 +63,11 @@ def _shortened(wanted: bytes, limit: int) -> bytes:
     match = _RANGE.fullmatch(wanted)
     if not match:
         return wanted
-    first, most = int(match[1]), int(match[1]) + limit - 1
-    return f"bytes={first}-{min(int(match[2] or most), most)}".encode()
+    try:
+        first, most = int(match[1]), int(match[1]) + limit - 1
+        return f"bytes={first}-{min(int(match[2] or most), most)}".encode()
+    except ValueError:  # Python reads no number of thousands of digits
+        raise generic(400, "The numbers of the Range are too long.") from None
 
 
 def _parameter(request: Request, name: str, least: int, most: int | None) -> int:

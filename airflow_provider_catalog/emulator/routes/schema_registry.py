@@ -40,6 +40,7 @@ _NEW_SCHEMA = Draft202012Validator(
             "title": {"type": "string", "minLength": 1},
             "type": {"const": "object"},
             "properties": {"type": "object"},
+            "meta:class": {"type": "string"},
         },
     }
 )

@@ -1,14 +1,15 @@
 """The emulator's own API, ``/__emulator__``: clock, faults, held requests, request log, settings, and states by force.
 
 It asks for no token, so it answers only to this machine, and only if it is addressed as such: a page in a browser
-that has pointed its own host name at a loopback address (DNS rebinding) gets nothing.
+that has pointed its own host name at a loopback address (DNS rebinding) gets nothing. Nor does one from elsewhere that
+sends a form or a script's request here, which browsers do without asking; pages of this machine may.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from urllib.parse import urlsplit
 
 from jsonschema import Draft202012Validator
@@ -17,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ..batches import Batch, Forced, Json
-from ..bodies import json_object, parsed_json
+from ..bodies import json_object, parsed_json, short_body
 from ..clock import FASTEST
 from ..faults import Effect, release_effect
 from ..platform import Platform
@@ -28,6 +29,7 @@ from . import platform_of
 ROOT = "/__emulator__"
 
 _LONGEST_WAIT = 60.0
+_NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 _SECONDS = re.compile(r"\d+(\.\d+)?", re.ASCII)
 
 _OBJECT = Draft202012Validator({"type": "object"})
@@ -62,7 +64,8 @@ _STATE = Draft202012Validator(
 def is_local(request: Request) -> bool:
     """Say whether a request comes from this machine and means it."""
     client = request.client.host if request.client else ""
-    return _is_loopback(client) and _is_loopback(_host_name(request.headers.get("host", "")))
+    addressed = _host_name(f"//{request.headers.get('host', '')}")
+    return _is_loopback(client) and _is_loopback(addressed) and not _is_cross_site(request)
 
 
 async def get_clock(request: Request) -> Response:
@@ -97,7 +100,7 @@ async def list_faults(request: Request) -> Response:
 async def add_fault(request: Request) -> Response:
     """``POST /faults``: a new rule."""
     try:
-        fault = platform_of(request).faults.add(parsed_json(await request.body()))
+        fault = platform_of(request).faults.add(parsed_json(await short_body(request)))
     except ValueError as error:
         raise problem(400, str(error)) from None
     return JSONResponse(asdict(fault), 201)
@@ -124,7 +127,7 @@ async def list_holds(request: Request) -> Response:
     """
     holds = platform_of(request).holds
     wait, count = request.query_params.get("wait", "0"), request.query_params.get("count", "1")
-    if not _SECONDS.fullmatch(wait) or not count.isdecimal():
+    if not _SECONDS.fullmatch(wait) or not _NUMBER.fullmatch(count):
         raise problem(400, "wait is a number of seconds, count a number of requests.")
     await holds.wait_for(int(count), min(float(wait), _LONGEST_WAIT))
     return JSONResponse([asdict(each) for each in holds.all()])
@@ -137,7 +140,7 @@ async def release_hold(request: Request) -> Response:
     "before"}. For the effects see `..faults.Effect`; if the answer is ready, only what concerns the answer counts.
     Answered when the request has gone its way: all its work is done then, and the request log is complete.
     """
-    hold_id, body = request.path_params["id"], await request.body()
+    hold_id, body = request.path_params["id"], await short_body(request)
     try:
         effect = release_effect(parsed_json(body)) if body else Effect()
     except ValueError as error:
@@ -159,7 +162,7 @@ async def release_all_holds(request: Request) -> Response:
 async def list_requests(request: Request) -> Response:
     """``GET /requests?since=&method=&path=``: the log; `since` excludes, `path` is how the path begins."""
     wanted = request.query_params
-    if not wanted.get("since", "0").isdecimal():
+    if not _NUMBER.fullmatch(wanted.get("since", "0")):
         raise problem(400, "since is the number of an entry.")
     since = int(wanted.get("since", 0))
     method, path = wanted.get("method", "").upper(), wanted.get("path", "")
@@ -213,10 +216,17 @@ async def reset(request: Request) -> Response:
     return Response(status_code=204)
 
 
-def _host_name(host: str) -> str:
-    """Return the name in a Host header, without the port; "" for nonsense."""
+def _is_cross_site(request: Request) -> bool:
+    """Say whether a browser sends a request on behalf of a page from elsewhere."""
+    origin = request.headers.get("origin")
+    from_elsewhere = origin is not None and not _is_loopback(_host_name(origin))
+    return from_elsewhere or request.headers.get("sec-fetch-site") == "cross-site"
+
+
+def _host_name(address: str) -> str:
+    """Return the name of the host in an address, without the port; "" for nonsense."""
     try:
-        return urlsplit(f"//{host}").hostname or ""
+        return urlsplit(address).hostname or ""
     except ValueError:
         return ""
 
@@ -231,7 +241,9 @@ def _is_loopback(host: str) -> bool:
 def _forced(platform: Platform, batch: Batch, body: Json) -> Forced:
     """Return what to force: what was forced before, and what is new."""
     before = asdict(batch.forced) if batch.forced else {}
-    return Forced(**{**before, **body, "at": platform.clock.now()})
+    now = platform.clock.now()
+    forced = Forced(**{**before, **body, "at": now})
+    return replace(forced, held_since=now) if forced.status and forced.held_since is None else forced
 
 
 routes = [

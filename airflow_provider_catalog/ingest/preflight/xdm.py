@@ -143,7 +143,7 @@ ALTERNATIVES = "all alternatives"
 
 
 def _merged(schema: Schema) -> dict[str, Any]:
-    """Take the parts of ``allOf`` in, deep ones and those of fields that several parts describe too."""
+    """Take the parts of ``allOf`` in, deep ones too, and those of fields, items and maps that several parts describe."""
     own = {name: each for name, each in schema.items() if name not in ("allOf", "anyOf", "oneOf")}
     own[ALTERNATIVES] = [
         *schema.get(ALTERNATIVES, ()),
@@ -158,6 +158,9 @@ def _merged(schema: Schema) -> dict[str, Any]:
         for word in ("properties", "patternProperties"):
             if word in part:
                 joined[word] = _joined(merged.get(word, {}), part[word])
+        for word in ("items", "additionalProperties"):
+            if isinstance(merged.get(word), Mapping) and isinstance(part.get(word), Mapping):
+                joined[word] = {"allOf": [merged[word], part[word]]}
         merged = {**merged, **part, **joined}
     return merged
 

@@ -12,7 +12,7 @@ import requests
 from desk import CRM_PROFILES, PAGE_VIEWS, Desk
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from schemas import ANYTHING, MIXTURE, PARTS, Schema, flaws_of, records_for, source_of
+from schemas import ALTERNATIVES, ANYTHING, MIXTURE, PARTS, Schema, flaws_of, lines, records_for, source_of
 
 from airflow_provider_catalog.api.client import CatalogClient
 from airflow_provider_catalog.emulator.seeds import LOYALTY_MEMBERS
@@ -94,9 +94,8 @@ def compare(client: CatalogClient, rejected: Ingest, dataset_id: str, records: l
     dataset = client.get_dataset(dataset_id)
     schema = client.get_schema(str(dataset.schema_id), dataset.schema_version or 0)
     fits = [not flaws for flaws in flaws_of(dict(schema), *records)]
-    content = "".join(f"{json.dumps(record)}\n" for record in records).encode()
     refused = {number for number, each in enumerate(fits, 1) if not each}
-    there = rejected(dataset_id, content)
+    there = rejected(dataset_id, lines(*records))
     assert {n: records[n - 1] for n in refused ^ there} == {}
     return fits
 
@@ -117,6 +116,24 @@ def test_the_emulator_rejects_what_is_refused_here_and_nothing_else(
 
     load()
     assert min(seen.count(True), seen.count(False)) > 20
+
+
+def test_the_emulator_takes_what_fits_an_alternative(
+    rejected: Ingest, add_dataset: Callable[[Schema], str]
+) -> None:
+    dataset_id = add_dataset(ALTERNATIVES)
+    certain = [{"a": 1}, {"b": 1, "e": "2"}, {"a": "x", "c": {"d": 1}}]
+
+    @settings(max_examples=4, phases=[Phase.generate])
+    @given(st.lists(records_for(ALTERNATIVES), min_size=ROWS // 2, max_size=ROWS))
+    def load(records: list[Any]) -> None:
+        records = [*certain, *records]
+        found = flaws_of(ALTERNATIVES, *records)
+        fitting = [record for record, flaws in zip(records, found, strict=True) if not flaws]
+        assert fitting[: len(certain)] == certain
+        assert rejected(dataset_id, lines(*fitting)) == set()
+
+    load()
 
 
 def test_what_is_left_after_dropping_is_ingested(

@@ -149,6 +149,26 @@ def test_the_parts_of_a_schema_are_put_together() -> None:
         assert len(found) == 1
 
 
+def test_the_items_and_the_values_of_maps_that_several_parts_describe_are_put_together() -> None:
+    parts = [record_schema(a=column("int")), record_schema(b=column("int"))]
+    schema = {
+        "type": "object",
+        "allOf": [
+            {
+                "properties": {
+                    "list": {"type": "array", "items": each},
+                    "map": {"type": "object", "additionalProperties": each},
+                }
+            }
+            for each in parts
+        ],
+    }
+    good = {"a": 1, "b": 2}
+    assert flaws_of(schema, {"list": [good]}, {"map": {"x": good}}) == [(), ()]
+    for bad in ({**good, "a": "x"}, {**good, "b": "x"}, {**good, "c": 1}):
+        assert [len(found) for found in flaws_of(schema, {"list": [bad]}, {"map": {"x": bad}})] == [1, 1]
+
+
 def test_one_alternative_must_fit() -> None:
     schema = {
         "type": "object",
