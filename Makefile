@@ -15,8 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 on_all_cores = --numprocesses auto --dist loadgroup
 
 # These hold or fail on any Airflow alike. The matrix runs all tests everywhere.
-without_airflow = tests/api tests/docs tests/emulator tests/ingest tests/scripts \
-    tests/proofs/test_fault_schedules.py tests/proofs/test_two_at_once.py
+without_airflow = tests/api tests/docs tests/emulator tests/ingest tests/proofs tests/scripts
 
 # What a night does at random can be had again: make nightly SEED=1767225600
 SEED ?= $(shell date +%s)

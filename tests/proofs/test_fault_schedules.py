@@ -16,7 +16,7 @@ What is promised:
 
 What is assumed: the Catalog lags by less than `pace.CATALOG_LAG`, and one try of a task is over before the next one begins.
 
-As many schedules as `FAULT_SCHEDULES` says are drawn at random; without it there are a hundred, always the same ones.
+As many schedules as `FAULT_SCHEDULES` says are drawn at random; without it there are fifty, always the same ones.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ if IS_AIRFLOW_2:
 else:
     from airflow.sdk.bases.operator import ExecutorSafeguard
 
-SCHEDULES = int(os.environ.get("FAULT_SCHEDULES", "100"))
+SCHEDULES = int(os.environ.get("FAULT_SCHEDULES", "50"))
 IS_NIGHTLY = "FAULT_SCHEDULES" in os.environ
 STEPS = 6
 LAST_TRIES = 10

@@ -15,7 +15,7 @@ from desk import Desk
 from outcomes import assert_one_batch
 from tries import StartTry, Walk
 
-ORDERS = 25
+ORDERS = 10
 OPENING = "POST /data/foundation/import/batches"
 LOST_ANSWER = {"drop": "after"}
 
