@@ -59,8 +59,8 @@ nightly-3: airflow-3  ## Drive a thousand random schedules of faults on the newe
 nightly-2.11: airflow-2.11  ## Drive a thousand random schedules of faults on Airflow 2.11; SEED=number repeats them
 	FAULT_SCHEDULES=1000 .venv/airflow-2.11/bin/python -m pytest $(schedules)
 
-nightly-waits: airflow-3  ## Let 300 tasks of one run wait through trouble in a real Airflow 3: takes ten minutes or more
-	WAITS=300 .venv/airflow-3/bin/python -m pytest --capture=no tests/system/test_many_waits.py
+nightly-waits: airflow-3  ## Let 300 tasks wait, and DAGs start when data arrive, through trouble in a real Airflow 3: takes a quarter of an hour
+	WAITS=300 .venv/airflow-3/bin/python -m pytest --capture=no tests/system/test_many_waits.py tests/system/test_arrivals.py
 
 # The files lie where TMPDIR says.
 nightly-large: airflow-3  ## Load gigabytes, and 25,000 files: takes a quarter of an hour or more, and 11 GB in TMPDIR

@@ -1,6 +1,7 @@
 """A real Airflow 3, in which a DAG runs for each batch that somebody else loads, whatever is killed in between."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from desk import CRM_PROFILES, LOCAL_SECRET
 
 pytestmark = [
     pytest.mark.skipif(AIRFLOW_2, reason="Airflow 2 has no asset watchers"),
+    pytest.mark.skipif("WAITS" not in os.environ, reason="takes many minutes: make nightly-waits"),
     pytest.mark.xdist_group("mortal"),
 ]
 

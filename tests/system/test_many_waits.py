@@ -1,6 +1,6 @@
 """A real Airflow, in which one run waits for many batches while the platform is in trouble and the triggerer is killed.
 
-They are as many as `WAITS` says; without it there are twenty, since each of them costs two visits to a worker.
+They are as many as `WAITS` says, and take many minutes: ``make nightly-waits``. Each of them costs two visits to a worker.
 """
 
 import json
@@ -26,6 +26,7 @@ from airflow_provider_catalog.emulator.server import running
 
 pytestmark = [
     pytest.mark.skipif(AIRFLOW_2, reason="reads logs and the API the way Airflow 3 has them"),
+    pytest.mark.skipif("WAITS" not in os.environ, reason="takes many minutes: make nightly-waits"),
     pytest.mark.xdist_group("mortal"),
 ]
 
