@@ -234,10 +234,12 @@ class ArrivalLog:
             self._follow(seen_until - OVERLAP)
         self._saw_beginning = False
 
-    @property
-    def is_full(self) -> bool:
-        """Whether this sweep has brought more than there is room for. What it goes on to bring is found again by another one."""
-        return self._left_out_from is not None
+    def is_full(self, began_at: float) -> bool:
+        """Whether a sweep has brought more than there is room for. What it goes on to bring is found again by another one.
+
+        :param began_at: when that sweep began. Of one that this log has not taken note of yet it can't say so.
+        """
+        return self._began_at == began_at and self._left_out_from is not None
 
     def next(self) -> Batch | None:
         """Give the batch that was promoted first of those that wait."""

@@ -127,6 +127,15 @@ def _end(
     send: Callable[[str], None],
     sleep: Callable[[float], None],
 ) -> None:
+    def look_and_send() -> None:
+        if _has_reached(ending, _look(client, batch_id)):
+            return
+        refusal = _refusal_of(send, batch_id)
+        if refusal is not None:
+            # An earlier sending whose answer was lost, or somebody else, may have ended it only now.
+            sleep(PAUSE)
+            _judge(refusal, _look(client, batch_id), ending)
+
     patiently = Retrying(
         retry=retry_if_exception(lambda error: isinstance(error, CatalogError) and not error.permanent),
         stop=stop_after_attempt(TRIES),
@@ -134,24 +143,8 @@ def _end(
         sleep=sleep,
         reraise=True,
     )
-    patiently(_look_and_send, client, batch_id, ending, send, sleep)
+    patiently(look_and_send)
     log.info("Batch %s is %s.", batch_id, ending.wish)
-
-
-def _look_and_send(
-    client: CatalogClient,
-    batch_id: str,
-    ending: _Ending,
-    send: Callable[[str], None],
-    sleep: Callable[[float], None],
-) -> None:
-    if _has_reached(ending, _look(client, batch_id)):
-        return
-    refusal = _refusal_of(send, batch_id)
-    if refusal is not None:
-        # An earlier sending whose answer was lost, or somebody else, may have ended it only now.
-        sleep(PAUSE)
-        _judge(refusal, _look(client, batch_id), ending)
 
 
 def _refusal_of(send: Callable[[str], None], batch_id: str) -> ApiError | None:

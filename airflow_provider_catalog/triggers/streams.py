@@ -108,13 +108,14 @@ class Board:
         self._next_sweep = time.monotonic() + self.poll_interval
         since = min(follower.log.horizon for follower in self.followers)
         pages = sweep(client, {follower.dataset_id for follower in self.followers}, since)
-        yield self._new_look(begins=True)
+        beginning = self._new_look(begins=True)
+        yield beginning
         try:
             while (
                 page := await answered(CALLS.run(lambda: next(pages, None)), LOOKING, CALLS.leave)
             ) is not None:
                 yield self._new_look(batches=tuple(page))
-                if all(follower.log.is_full for follower in self.followers):
+                if all(follower.log.is_full(beginning.at) for follower in self.followers):
                     break
         except CatalogError as error:
             self._put_off(error)

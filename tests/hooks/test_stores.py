@@ -377,17 +377,20 @@ class TestAWebServerInTrouble:
         with peer(reset()) as server, pytest.raises(SourceError, match="can't be looked at"):
             find(f"{server.url}/a.json")
 
-    @pytest.mark.parametrize("status", [404, 410])
-    def test_is_none_that_has_no_such_file(self, web: Web, status: int) -> None:
+    @pytest.mark.parametrize(
+        ("status", "allowed"),
+        [
+            (404, "a file that exists"),
+            (410, "a file that exists"),
+            (401, "a file that the store's credentials may read"),
+            (403, "a file that the store's credentials may read"),
+        ],
+    )
+    def test_is_none_that_has_no_such_file_or_lets_nobody_read_it(
+        self, web: Web, status: int, allowed: str
+    ) -> None:
         web.refusal = status
-        with pytest.raises(InvalidInputError, match="a file that exists") as caught:
-            find(f"{web.url}/none?sig={SIGNATURE}")
-        assert SIGNATURE not in all_that_is_logged(caught.value)
-
-    @pytest.mark.parametrize("status", [401, 403])
-    def test_is_none_that_does_not_let_anybody_read_the_file(self, web: Web, status: int) -> None:
-        web.refusal = status
-        with pytest.raises(InvalidInputError, match="that the store's credentials may read") as caught:
+        with pytest.raises(InvalidInputError, match=allowed) as caught:
             find(f"{web.url}/none?sig={SIGNATURE}")
         assert SIGNATURE not in all_that_is_logged(caught.value)
 

@@ -307,11 +307,26 @@ class TestLog:
         while len(given) < len(many):
             log.begin(0)
             log.take((each for each in many if (each.completed or 0) >= log.horizon), 0)
-            assert log.is_full or len(given) + log.waiting == len(many)
+            assert log.is_full(0) or len(given) + log.waiting == len(many)
             log.end()
             assert len(log.done) <= OVERLAP / 60 + 3
             given += give_all(log)
         assert given == [each.id for each in many]
+
+    def test_is_full_in_the_sweep_that_brought_too_much_and_in_no_later_one(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A later one of which it has not heard yet must not be broken off and taken for a whole one."""
+        monkeypatch.setattr(arrivals, "PENDING_LIMIT", 1)
+        log = ArrivalLog(NOON)
+        log.begin(10)
+        log.take([batch("1", NOON), batch("2", NOON + 1)], 10)
+        assert log.is_full(10)
+        log.end()
+        give_all(log)
+        assert not log.is_full(70)
+        log.begin(70)
+        assert not log.is_full(70)
 
 
 class TestLogAgainstThePlatform:

@@ -32,7 +32,7 @@ pytestmark = [
 
 HERE = Path(__file__).parent
 DAG = "many_waits"
-WAITS = int(os.environ.get("WAITS", "20"))
+WAITS = int(os.environ.get("WAITS", "0"))
 STEP_SECONDS = 300 + 3 * WAITS
 IN_VAIN_SECONDS = 30 + WAITS / 5
 PROMOTION_SECONDS = 3600
