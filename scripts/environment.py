@@ -94,7 +94,7 @@ ENVIRONMENTS = {
         "Airflow 3.1, this package and its test tools",
         ("apache-airflow==3.1.*", "apache-airflow-providers-fab", "asyncpg", *TEST_TOOLS),
         as_of="2026-03-25",
-        newer=NEWER_TOOLS,
+        newer=(*NEWER_TOOLS, *NEWER_LINEAGE),
         newest_python=(3, 13),
     ),
     "airflow-3.2": Environment(
